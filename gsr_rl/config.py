@@ -1,0 +1,180 @@
+"""The `gsr:` section of a recipe, and the checks that stop a bad configuration before Ray starts."""
+
+import difflib
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from gsr_rl.errors import UsageError
+from gsr_rl.prompts import PromptSet
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Sampling of one stage in validation and evaluation, where it is free (in training verl has one temperature)."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = -1
+
+
+@dataclass(frozen=True)
+class Validation:
+    """m refinements of every candidate set, each stage with its own sampling."""
+
+    m: int = 1
+    candidate: Sampling = field(default_factory=Sampling)
+    refinement: Sampling = field(default_factory=Sampling)
+
+
+@dataclass(frozen=True)
+class SyncGuard:
+    """Limits beyond which rollout and actor no longer hold the same weights (`min_correlation` of their probs)."""
+
+    min_correlation: float = 0.95
+    timeout_s: float = 600.0
+
+
+@dataclass(frozen=True)
+class GsrConfig:
+    """GSR's own settings; everything else is verl's.
+
+    k candidates and m refinements a prompt; refine_weight is the paper's λ (Wang et al. 2025, section 3: 0.5):
+    L = (1 - λ) mean over candidate tokens + λ mean over refinement tokens. candidate_tokens and refinement_tokens
+    bound a response of each stage. selection: which candidate sets go on to refinement in training.
+    """
+
+    k: int = 4
+    m: int = 2
+    refine_weight: float = 0.5
+    selection: Literal["all", "hard_first"] = "all"
+    easy_probability: float = 0.5
+    seed: int = 0
+    candidate_tokens: int = 512
+    refinement_tokens: int = 512
+    validation: Validation = field(default_factory=Validation)
+    sync_guard: SyncGuard = field(default_factory=SyncGuard)
+    prompts: PromptSet = field(default_factory=PromptSet)
+
+    def __post_init__(self) -> None:
+        require(0.0 <= self.refine_weight <= 1.0, "gsr.refine_weight", self.refine_weight, "a number from 0 to 1")
+        require(self.k >= 1, "gsr.k", self.k, "at least 1")
+        if self.refine_weight < 1:
+            require(self.k >= 2, "gsr.k", self.k, "at least 2 where gsr.refine_weight < 1 (a GRPO group of one)")
+        if self.refine_weight > 0:
+            require(self.m >= 2, "gsr.m", self.m, "at least 2 where gsr.refine_weight > 0 (a GRPO group of one)")
+        require(self.m >= 1, "gsr.m", self.m, "at least 1")
+        require(0.0 <= self.easy_probability <= 1.0, "gsr.easy_probability", self.easy_probability, "from 0 to 1")
+        require(self.candidate_tokens >= 1, "gsr.candidate_tokens", self.candidate_tokens, "at least 1")
+        require(self.refinement_tokens >= 1, "gsr.refinement_tokens", self.refinement_tokens, "at least 1")
+        require(self.validation.m >= 1, "gsr.validation.m", self.validation.m, "at least 1")
+        for stage in ("candidate", "refinement"):
+            sampling: Sampling = getattr(self.validation, stage)
+            key = f"gsr.validation.{stage}"
+            mend = "above 0 (at 0 all candidates are the same)"
+            require(sampling.temperature > 0, f"{key}.temperature", sampling.temperature, mend)
+            require(0 < sampling.top_p <= 1, f"{key}.top_p", sampling.top_p, "above 0 and at most 1")
+
+    @property
+    def max_response_tokens(self) -> int:
+        return max(self.candidate_tokens, self.refinement_tokens)
+
+
+def require(holds: bool, key: str, value: object, mend: str) -> None:
+    """UsageError in one line naming key, value and mend, unless `holds`."""
+    if not holds:
+        raise UsageError(f"{key}={value}: must be {mend}")
+
+
+def from_mapping(cls: type[T], values: Mapping[str, Any], prefix: str) -> T:
+    """Build a (nested) dataclass; an unknown key or a value of the wrong type is a UsageError that names it."""
+    hints = get_type_hints(cls)
+    known = {f.name: f for f in fields(cls)}  # pyright: ignore[reportArgumentType]
+    built: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {prefix}.{close[0]}?" if close else f"{prefix} has: {', '.join(known)}"
+            raise UsageError(f"{prefix}.{key}: no such key; {hint}")
+        built[key] = _typed(hints[key], value, f"{prefix}.{key}")
+    for name, one in known.items():
+        if name not in built and one.default is MISSING and one.default_factory is MISSING:
+            raise UsageError(f"{prefix}.{name}: missing; set it in the recipe")
+    return cls(**built)
+
+
+def _typed(hint: Any, value: Any, key: str) -> Any:
+    if get_origin(hint) in (Union, types.UnionType):
+        return None if value is None else _typed(next(a for a in get_args(hint) if a is not type(None)), value, key)
+    if is_dataclass(hint):
+        require(isinstance(value, Mapping), key, value, "a section with keys of its own")
+        return from_mapping(hint, value, key)  # pyright: ignore[reportArgumentType]
+    if get_origin(hint) is Literal:
+        require(value in get_args(hint), key, value, "one of " + ", ".join(get_args(hint)))
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    right_type = isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+    require(right_type, key, repr(value), f"of type {hint.__name__}")
+    return value
+
+
+def check_training(config: Mapping[str, Any]) -> GsrConfig:
+    """The `gsr:` section of a composed verl configuration, checked together with the verl keys that it leans on.
+
+    Raises:
+        UsageError: one line that names the key, what is wrong and the mend.
+    """
+    gsr = from_mapping(GsrConfig, config["gsr"], "gsr")
+    actor, rollout = config["actor_rollout_ref"]["actor"], config["actor_rollout_ref"]["rollout"]
+    at = "actor_rollout_ref.rollout"
+    one_temperature = "verl recomputes log-probs with one temperature and the whole distribution"
+    require(rollout["temperature"] > 0, f"{at}.temperature", rollout["temperature"], "above 0 in training")
+    require(rollout["top_p"] == 1, f"{at}.top_p", rollout["top_p"], f"1 in training: {one_temperature}")
+    require(rollout["top_k"] == -1, f"{at}.top_k", rollout["top_k"], f"-1 in training: {one_temperature}")
+    require(rollout["n"] == 1, f"{at}.n", rollout["n"], "1: gsr.k and gsr.m say how many responses a prompt gets")
+    require(rollout["val_kwargs"]["n"] >= 1, f"{at}.val_kwargs.n", rollout["val_kwargs"]["n"], "at least 1")
+    require(rollout["calculate_log_probs"], f"{at}.calculate_log_probs", False, "True: the sync guard compares them")
+    trainer = config["trainer"]
+    mode = trainer["v1"]["trainer_mode"]
+    async_mend = "gsr: verl's other modes (async ones too) have not been proved with two-stage rollouts"
+    require(mode == "gsr", "trainer.v1.trainer_mode", mode, async_mend)
+    require(trainer["use_v1"], "trainer.use_v1", trainer["use_v1"], "True: verl's V0 trainer has no two-stage rows")
+    algorithm = config["algorithm"]
+    filters = (algorithm.get("filter_groups") or {}).get("enable", False)
+    require(not filters, "algorithm.filter_groups.enable", filters, "False: it pools both stages; use gsr.selection")
+    bypass = (algorithm.get("rollout_correction") or {}).get("bypass_mode", False)
+    require(not bypass, "algorithm.rollout_correction.bypass_mode", bypass, "False: the sync guard needs old log-probs")
+    reward_model = config["reward"]["reward_model"]
+    colocated = reward_model["enable"] and not reward_model["enable_resource_pool"]
+    mend = "used with reward.reward_model.enable_resource_pool=True: candidates are judged before refinement"
+    require(not colocated, "reward.reward_model.enable", True, mend)
+    require(not actor["shuffle"], "actor_rollout_ref.actor.shuffle", actor["shuffle"], "False: rows are dealt evenly")
+    _check_batches(config["data"], actor)
+    _check_budgets(gsr, rollout, actor)
+    return gsr
+
+
+def _check_batches(data: Mapping[str, Any], actor: Mapping[str, Any]) -> None:
+    batch, mini = data["train_batch_size"], actor["ppo_mini_batch_size"]
+    key = "actor_rollout_ref.actor.ppo_mini_batch_size"
+    require(0 < mini <= batch and batch % mini == 0, key, mini, f"a divisor of data.train_batch_size={batch} (prompts)")
+
+
+def _check_budgets(gsr: GsrConfig, rollout: Mapping[str, Any], actor: Mapping[str, Any]) -> None:
+    at = "actor_rollout_ref.rollout"
+    longest = gsr.max_response_tokens
+    mend = f"at least {longest}, the larger of gsr.candidate_tokens and gsr.refinement_tokens"
+    require(rollout["response_length"] >= longest, f"{at}.response_length", rollout["response_length"], mend)
+    row = rollout["prompt_length"] + longest
+    max_model_len = rollout["max_model_len"]
+    if max_model_len is not None:
+        mend = f"at least {row} = {at}.prompt_length + the longest response"
+        require(max_model_len >= row, f"{at}.max_model_len", max_model_len, mend)
+    if actor["use_dynamic_bsz"]:
+        per_gpu = actor["ppo_max_token_len_per_gpu"]
+        mend = f"at least {row}, the longest row"
+        require(per_gpu >= row, "actor_rollout_ref.actor.ppo_max_token_len_per_gpu", per_gpu, mend)

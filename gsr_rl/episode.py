@@ -1,0 +1,138 @@
+"""One problem's way through self-refinement as plain data: K candidates, then refinements that saw them. JSON Lines."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gsr_rl.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A problem with its gold answer; (`dataset`, `id`) names it."""
+
+    id: str
+    dataset: str
+    problem: str
+    gold: str
+
+
+@dataclass(frozen=True)
+class Response:
+    """One sampled response: its extracted answer (None: no final answer) and whether that is right.
+
+    `cut_off` means that the length limit ended it; `n_tokens` is its length in tokens where known.
+    """
+
+    text: str
+    answer: str | None
+    correct: bool
+    cut_off: bool = False
+    n_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One set of candidates for one problem, in the order in which the refiner saw them, and what became of it.
+
+    `refinements` are responses to the problem and all of `candidates`; `extra_candidates` are further direct responses
+    that the refiner did not see (for the equal-budget baseline maj@K+1).
+    """
+
+    id: str
+    dataset: str
+    problem: str
+    gold: str
+    candidates: tuple[Response, ...]
+    refinements: tuple[Response, ...] = ()
+    extra_candidates: tuple[Response, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of one line; `from_dict` reads it back."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> "Episode":
+        """Build an episode from a JSON object; further keys are ignored.
+
+        Raises:
+            UsageError: a key is missing or its value has the wrong type.
+        """
+        texts = {key: _get(row, key, str, "") for key in ("id", "dataset", "problem", "gold")}
+        return cls(
+            **texts,
+            candidates=_responses(row, "candidates"),
+            refinements=_responses(row, "refinements") if "refinements" in row else (),
+            extra_candidates=_responses(row, "extra_candidates") if "extra_candidates" in row else (),
+        )
+
+
+def _responses(row: Mapping[str, Any], key: str) -> tuple[Response, ...]:
+    return tuple(_response(item, f"{key}[{index}]") for index, item in enumerate(_get(row, key, list, "")))
+
+
+def _response(item: Any, where: str) -> Response:
+    if not isinstance(item, Mapping):
+        raise UsageError(f"{where} is not an object; write text, answer and correct in it")
+    return Response(
+        text=_get(item, "text", str, where),
+        answer=_get(item, "answer", str | None, where),
+        correct=_get(item, "correct", bool, where),
+        cut_off=_get(item, "cut_off", bool, where) if "cut_off" in item else False,
+        n_tokens=_get(item, "n_tokens", int | None, where) if "n_tokens" in item else None,
+    )
+
+
+def _get(row: Mapping[str, Any], key: str, kind: Any, where: str) -> Any:
+    name = f"{where}.{key}" if where else key
+    if key not in row:
+        raise UsageError(f'"{name}" is missing; an episode cannot do without it')
+    value = row[key]
+    # a JSON true is no number, though Python's bool is an int
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        wanted = getattr(kind, "__name__", str(kind))
+        raise UsageError(f'"{name}" is {type(value).__name__}; write {wanted} there')
+    return value
+
+
+def read_episodes(path: str | Path) -> list[Episode]:
+    """Read a JSON Lines file, one episode a line; blank lines are skipped.
+
+    Raises:
+        UsageError: the file cannot be read, or a line is no episode; names file and line.
+    """
+    try:
+        lines = Path(path).read_bytes().split(b"\n")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; give a file of episodes") from error
+    return [_read_line(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _read_line(line: bytes, where: str) -> Episode:
+    try:
+        row = json.loads(line)
+    except ValueError as error:  # bad JSON and bad UTF-8 alike
+        raise UsageError(f"{where}: not JSON ({error}); write one object a line") from error
+    if not isinstance(row, dict):
+        raise UsageError(f"{where}: not an object; write one object a line")
+    try:
+        return Episode.from_dict(row)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+
+
+def write_episodes(path: str | Path, episodes: Iterable[Episode]) -> None:
+    """Write episodes as JSON Lines, atomically: `path` is the old file or the whole new one. Makes missing folders."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="ascii") as file:
+            # ASCII with escapes: model output may hold lone surrogates, which UTF-8 cannot
+            file.writelines(json.dumps(episode.to_dict()) + "\n" for episode in episodes)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,21 @@
+"""Stage `train`: GRPO on both stages, by verl's own trainer."""
+
+from omegaconf import DictConfig, OmegaConf
+
+from gsr_rl.compose import rl_config
+from gsr_rl.stages.layout import RunFolder, latest_model, publish
+
+
+def run(config: DictConfig) -> None:
+    """Train from the latest model of the chain; write `<run_dir>/model`, an ordinary Hugging Face folder."""
+    from gsr_rl.verl_plugin.launch import train
+
+    config, folder = rl_config(config), RunFolder.of(config)
+    config.actor_rollout_ref.model.path = latest_model(config, "warmup", "sft")
+    folder.stage("train").mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder.stage("train") / "config.yaml")
+    train(config)
+    checkpoints = folder.stage("train") / "checkpoints"
+    step = (checkpoints / "latest_checkpointed_iteration.txt").read_text().strip()
+    publish(checkpoints / f"global_step_{step}" / "actor" / "huggingface", folder.model("train"))
+    print(f"gsr-rl train: model in {folder.model('train')}")

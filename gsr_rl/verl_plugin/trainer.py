@@ -1,0 +1,186 @@
+"""verl's synchronous V1 trainer with two-stage rows. Registered as `trainer.v1.trainer_mode=gsr`."""
+
+import asyncio
+import json
+import logging
+import os
+from collections import Counter
+from typing import Any
+from uuid import uuid4
+
+import ray
+import transfer_queue as tq
+from omegaconf import DictConfig, OmegaConf, open_dict
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.utils import Role
+from verl.trainer.ppo.v1.trainer_base import register_trainer
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+
+from gsr_rl.config import check_training
+from gsr_rl.episode import Episode, Response, write_episodes
+from gsr_rl.metrics import summarize
+from gsr_rl.prompts import encode_prompt
+from gsr_rl.verl_plugin.actor import GsrActorRolloutRefWorker
+from gsr_rl.verl_plugin.agent_loop import CANDIDATE, to_output
+from gsr_rl.verl_plugin.metrics import train_metrics, val_metrics
+from gsr_rl.verl_plugin.minibatch import deal_rows
+from gsr_rl.verl_plugin.sync_guard import check_correlation, with_deadline
+from gsr_rl.verl_plugin.worker import to_field, to_tag
+
+logger = logging.getLogger(__name__)
+
+SKIPPED = "gsr/train/skipped_steps"
+GUARD_PROMPTS = ("What is 2 + 3?", "Name the capital of France.", "Write a short poem about the sea.", "1, 2, 4, 8,")
+GUARD_TOKENS = 32
+
+
+class NoTrainableRows(Exception):
+    """Carries the batch of a step in which nothing can be trained on."""
+
+    def __init__(self, batch: KVBatchMeta) -> None:
+        super().__init__("no trainable rows")
+        self.batch = batch
+
+
+@register_trainer("gsr")
+class GsrTrainer(PPOTrainerSync):
+    def __init__(self, config: DictConfig) -> None:
+        self.gsr = check_training(OmegaConf.to_container(config, resolve=True))  # pyright: ignore[reportArgumentType]
+        with open_dict(config):
+            # Under any other name verl 0.9.1 takes its asynchronous code paths (replay buffer, checkpoints, batches).
+            config.trainer.v1.trainer_mode = "sync"
+        super().__init__(config)
+        actor = config.actor_rollout_ref.actor
+        self.num_mini_batches = config.data.train_batch_size // actor.ppo_mini_batch_size
+
+    def _init_resource_pool_mgr(self) -> None:
+        super()._init_resource_pool_mgr()
+        for role in (Role.ActorRollout, Role.ActorRolloutRef):
+            if role in self.role_worker_mapping:
+                self.role_worker_mapping[role] = ray.remote(GsrActorRolloutRefWorker)
+
+    # Weight sync
+
+    def on_init_end(self) -> None:
+        with_deadline(super().on_init_end, self.gsr.sync_guard.timeout_s, "the first weight sync")
+        with_deadline(self._check_first_sync, self.gsr.sync_guard.timeout_s, "the check of the first weight sync")
+
+    def on_step_end(self) -> None:
+        with_deadline(super().on_step_end, self.gsr.sync_guard.timeout_s, f"weight sync {self.global_steps}")
+
+    def _check_first_sync(self) -> None:
+        """Sample from vLLM on fixed prompts, and compare its log-probs with the actor's by verl's own pass."""
+        rollout, client = self.config.actor_rollout_ref.rollout, self.get_llm_client()
+        sampling = {"temperature": rollout.temperature, "top_p": 1.0, "top_k": -1, "logprobs": True}
+
+        async def generate() -> list[tuple[list[int], Any]]:
+            prompts = [encode_prompt(self.tokenizer, [{"role": "user", "content": text}]) for text in GUARD_PROMPTS]
+            outputs = await asyncio.gather(
+                *(
+                    client.generate(
+                        uuid4().hex, prompt_ids=ids, sampling_params={**sampling, "max_tokens": GUARD_TOKENS}
+                    )
+                    for ids in prompts
+                )
+            )
+            return list(zip(prompts, outputs, strict=True))
+
+        rows = [to_output(CANDIDATE, ids, out, self.tokenizer.eos_token_id) for ids, out in asyncio.run(generate())]
+        for row in rows:
+            row.reward_score = 0.0
+            row.extra_fields["response"] = Response(text="", answer=None, correct=False)
+        batch = tq.kv_batch_put(
+            keys=[f"guard_{i}_0" for i in range(len(rows))],
+            fields=list_of_dict_to_tensordict([to_field(row, {"uid": "guard"}) for row in rows]),
+            tags=[to_tag(row, 0) for row in rows],
+            partition_id="guard",
+        )
+        self.checkpoint_manager.sleep_replicas()
+        metrics: dict[str, Any] = {}
+        batch = PPOTrainerSync._balance_batch(self, batch, metrics)
+        self._compute_old_log_prob(batch, metrics, when="before the first step")
+        tq.kv_clear(keys=batch.keys, partition_id="guard")
+        self.checkpoint_manager.update_weights(self.global_steps)
+
+    def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any], when: str = "") -> KVBatchMeta:
+        batch = super()._compute_old_log_prob(batch, metrics)
+        minimum = self.gsr.sync_guard.min_correlation
+        correlation = check_correlation(metrics, minimum, when or f"step {self.global_steps}")
+        logger.info("rollout and actor probabilities correlate by %.4f", correlation)
+        return batch
+
+    # Training
+
+    def _step_once(self, metrics: dict[str, Any], timing_raw: dict[str, Any], sample_batch_size: int) -> KVBatchMeta:
+        try:
+            batch = super()._step_once(metrics, timing_raw, sample_batch_size)
+            metrics[SKIPPED] = 0
+        except NoTrainableRows as nothing:
+            logger.warning("gsr-rl: step %d has no trainable row and is skipped", self.global_steps)
+            metrics[SKIPPED] = 1
+            batch = nothing.batch
+        return batch
+
+    def _get_required_batch_multiple(self, dp_size: int) -> int:
+        return dp_size * self.num_mini_batches
+
+    def _balance_batch(self, batch: KVBatchMeta, metrics: dict[str, Any], **kwargs: Any) -> KVBatchMeta:
+        """Leave out rows that nothing can be learnt from, pad by less than a row a rank and mini-batch, deal evenly."""
+        metrics |= train_metrics(batch.keys, batch.tags)
+        trained = {stage for stage, weight in self._stage_weights().items() if weight > 0}
+        keep = [i for i, tag in enumerate(batch.tags) if tag["stage"] in trained]
+        if not keep:
+            raise NoTrainableRows(batch)
+        dropped = [key for i, key in enumerate(batch.keys) if i not in set(keep)]
+        if dropped:
+            tq.kv_clear(keys=dropped, partition_id=batch.partition_id)
+        batch = KVBatchMeta(
+            keys=[batch.keys[i] for i in keep],
+            tags=[batch.tags[i] for i in keep],
+            partition_id=batch.partition_id,
+            fields=batch.fields,
+            extra_info=batch.extra_info,
+        )
+        batch = super()._balance_batch(batch, metrics, **kwargs)
+        ranks = max(self.actor_rollout_wg._dispatch_info["actor"]) + 1
+        batch.reorder(deal_rows(batch.tags, ranks, self.num_mini_batches))
+        return batch
+
+    def _stage_weights(self) -> dict[str, float]:
+        return {"candidate": 1.0 - self.gsr.refine_weight, "refinement": self.gsr.refine_weight}
+
+    def _update_actor(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        batch.extra_info |= {"refine_weight": self.gsr.refine_weight, "num_mini_batch": self.num_mini_batches}
+        return super()._update_actor(batch, metrics)
+
+    def _compute_metrics(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        if metrics.get(SKIPPED):
+            metrics["training/global_step"] = self.global_steps
+            return
+        super()._compute_metrics(batch, metrics, *args, **kwargs)
+
+    # Validation
+
+    def _val_metrics_update(
+        self,
+        data_sources: list[str],
+        sample_uids: list[str],
+        reward_extra_infos_dict: dict[str, list[Any]],
+        sample_turns: list[Any],
+        expected_acc_counts: dict[tuple[str, str], int] | None = None,
+    ) -> dict[str, float]:
+        """verl's own metrics of the refinements, and GSR's of the episodes behind them, all over the same problems."""
+        packed = reward_extra_infos_dict.pop("episode")
+        episodes = [Episode.from_dict(json.loads(one)) for one in packed if one is not None]
+        failed = Counter(source for source, one in zip(data_sources, packed, strict=True) if one is None)
+        if not episodes:
+            raise RuntimeError(f"all {len(packed)} validation episodes failed; the log above says why")
+        if self.config.trainer.validation_data_dir:
+            path = os.path.join(self.config.trainer.validation_data_dir, f"episodes_{self.global_steps}.jsonl")
+            write_episodes(path, episodes)
+        stock = super()._val_metrics_update(
+            data_sources, sample_uids, reward_extra_infos_dict, sample_turns, expected_acc_counts
+        )
+        counts = {source: failed[source] for source in set(data_sources)}
+        return stock | val_metrics(summarize(episodes), counts)

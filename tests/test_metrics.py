@@ -1,0 +1,217 @@
+"""gsr_rl.metrics: numbers worked out by hand, pass@k by enumeration, properties of the summary."""
+
+import math
+import time
+from itertools import combinations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gsr_rl.episode import Episode, Response
+from gsr_rl.errors import UsageError
+from gsr_rl.metrics import accuracy_by_correct, episode_scores, pass_at_k, refinement_agreement, summarize
+
+GOLD = "0"
+
+
+def responses(answers: str) -> tuple[Response, ...]:
+    """One response a character: "0" is right, other digits are wrong, "-" is no answer."""
+    return tuple(Response(a, None if a == "-" else a, a == GOLD) for a in answers)
+
+
+def episode(candidates: str, refinements: str = "", extra: str = "", id: str = "1", dataset: str = "toy") -> Episode:
+    return Episode(id, dataset, "?", GOLD, responses(candidates), responses(refinements), responses(extra))
+
+
+@given(st.integers(1, 7).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+def test_pass_at_k_against_all_subsets(case: tuple[int, int, int]) -> None:
+    n, c, k = case
+    subsets = list(combinations(range(n), k))
+    hits = sum(any(index < c for index in subset) for subset in subsets)
+    assert pass_at_k(n, c, k) == pytest.approx(hits / len(subsets))
+
+
+@pytest.mark.parametrize(("n", "c", "k"), [(4, 5, 1), (4, -1, 1), (4, 2, 5), (4, 2, 0)])
+def test_pass_at_k_out_of_range(n: int, c: int, k: int) -> None:
+    with pytest.raises(UsageError, match=f"n={n}"):
+        pass_at_k(n, c, k)
+
+
+def test_episode_scores() -> None:
+    # a tie of 0 and 1 (maj 1/2) that the extra candidate breaks; one of two refinements is right
+    assert episode_scores(episode("0101", "02", extra="13")) == {
+        "pass@1": 0.5,
+        "pass@k": 1.0,
+        "maj@k": 0.5,
+        "maj@k+1": 0.0,
+        "selfref@k": 0.5,
+        "all_wrong": 0.0,
+        "recovered": 0.0,
+        "broken": 0.25,
+        "mended": 0.25,
+    }
+    scores = episode_scores(episode("0112", "0"), k=1)
+    assert (scores["pass@1"], scores["maj@k"], scores["selfref@k"], scores["maj@k+1"]) == (1.0, 1.0, None, None)
+
+
+# four problems of K = 4, two refinements each, worked out by hand:
+#   id   candidates  pass@1  maj   selfref  broken (maj right, ref wrong)  mended
+#   a    0001        3/4     1     1        0                              0
+#   b    1110        1/4     0     1        0                              1
+#   c    0101        1/2     1/2   1/2      1/4                            1/4
+#   d    123-        0       0     1/2      0                              1/2     (all wrong)
+FOUR = [
+    episode("0001", "00", "1", id="a"),
+    episode("1110", "00", "0", id="b"),
+    episode("0101", "01", "0", id="c"),
+    episode("123-", "04", "0", id="d"),
+]
+
+
+def test_summary_by_hand() -> None:
+    row = summarize(FOUR)["toy"]
+    assert list(row) == [
+        "n", "k", "all_wrong_n", "pass@1", "pass@4", "maj@4", "maj@5", "selfref@4", "refinement_gap",
+        "all_wrong_recovery", "right_to_wrong", "wrong_to_right", "ci_low", "ci_high",
+    ]  # fmt: skip
+    assert (row["n"], row["k"], row["all_wrong_n"]) == (4, 4, 1)
+    assert row["pass@1"] == pytest.approx(1.5 / 4)
+    assert row["pass@4"] == pytest.approx(3 / 4)
+    assert row["maj@4"] == pytest.approx(1.5 / 4)
+    assert row["maj@5"] == pytest.approx((1 + 0 + 1 + 1 / 4) / 4)  # d becomes a tie of four
+    assert row["selfref@4"] == pytest.approx(3 / 4)
+    assert row["refinement_gap"] == pytest.approx(1.5 / 4)
+    assert row["all_wrong_recovery"] == pytest.approx(1 / 2)
+    assert row["right_to_wrong"] == pytest.approx(0.25 / 1.5)
+    assert row["wrong_to_right"] == pytest.approx(1.75 / 2.5)
+
+
+def test_repeats_of_a_problem_are_averaged_first() -> None:
+    # problem a three times with gap 0, problem b once with gap 1: the mean over problems is 1/2, over rows 1/4
+    rows = [*(episode("00", "0", id="a") for _ in range(3)), episode("11", "0", id="b")]
+    row = summarize(rows)["toy"]
+    assert (row["n"], row["refinement_gap"], row["maj@2"]) == (2, 0.5, 0.5)
+    assert row["all_wrong_n"] == 1
+
+
+def test_one_id_in_two_datasets_is_two_problems() -> None:
+    rows = [episode("00", "0", dataset="x"), episode("11", "0", dataset="y"), episode("11", "1", dataset="y", id="2")]
+    summary = summarize(rows)
+    assert list(summary) == ["x", "y", "macro"]
+    assert (summary["x"]["n"], summary["y"]["n"], summary["macro"]["n"]) == (1, 2, 3)
+    assert (summary["x"]["refinement_gap"], summary["y"]["refinement_gap"]) == (0.0, 0.5)
+    assert summary["macro"]["refinement_gap"] == 0.25
+    assert summary["macro"]["all_wrong_recovery"] == 0.5  # undefined in x, so y alone
+    assert summary["macro"]["wrong_to_right"] == 0.5
+
+
+def test_interval_matches_the_normal_one() -> None:
+    # 400 gaps, a quarter of them 1 and the rest 0: standard error sqrt(.25 * .75 / 400) = 0.02165
+    rows = [episode("11", "0" if i % 4 == 0 else "1", id=str(i)) for i in range(400)]
+    row = summarize(rows)["toy"]
+    assert row["ci_low"] == pytest.approx(0.25 - 1.96 * 0.02165, abs=0.006)
+    assert row["ci_high"] == pytest.approx(0.25 + 1.96 * 0.02165, abs=0.006)
+
+
+def test_interval_is_reproducible_and_independent_of_other_datasets() -> None:
+    other = [episode("1000", "0", "0", dataset="other", id=str(i)) for i in range(3)]
+    summary, alone = summarize(FOUR + other), summarize(FOUR)
+    assert summary["toy"] == alone["toy"]
+    assert alone["macro"] == alone["toy"]
+
+
+def test_macro_interval_is_narrower_than_that_of_equal_independent_datasets() -> None:
+    # the mean of two independent estimates has 1/sqrt(2) of their standard error
+    rows = [episode("11", "01"[i % 2], id=str(i), dataset=d) for d in ("x", "y") for i in range(400)]
+    summary = summarize(rows)
+
+    def width(name: str) -> float:
+        low, high = summary[name]["ci_low"], summary[name]["ci_high"]
+        assert low is not None and high is not None
+        return high - low
+
+    assert width("macro") == pytest.approx(width("x") / math.sqrt(2), rel=0.1)
+
+
+def test_undefined_rates_are_none() -> None:
+    row = summarize([episode("00")])["toy"]
+    for key in ("selfref@2", "refinement_gap", "ci_low", "ci_high", "maj@3", "all_wrong_recovery", "wrong_to_right"):
+        assert row[key] is None, key
+    assert summarize([episode("00", "0", "0"), episode("00", "0", id="2")])["toy"]["maj@3"] is None
+
+
+def test_smaller_k_takes_the_first_candidates_and_no_refinement() -> None:
+    row = summarize([episode("0111", "0"), episode("00", "0", id="2")], k=1)["toy"]
+    assert (row["pass@1"], row["maj@1"], row["k"], row["selfref@1"], row["refinement_gap"]) == (1.0, 1.0, 1, None, None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "k", "message"),
+    [
+        ([], None, "no episodes"),
+        ([episode("")], None, "toy/1 has 0 candidates"),
+        ([episode("00"), episode("000", id="2")], None, "2 to 3 candidates; choose k, at most 2"),
+        ([episode("00")], 3, "toy/1 has 2 candidates; k=3"),
+        ([episode("00")], 0, "k=0"),
+        ([episode("00", dataset="macro")], None, '"macro"'),
+        ([episode("00", "0"), episode("00", id="2")], None, "1 of 2 rows have no refinement"),
+    ],
+)
+def test_bad_input(rows: list[Episode], k: int | None, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        summarize(rows, k)
+
+
+answer_strings = st.text("0123-", min_size=3, max_size=3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(answer_strings, st.text("01-", min_size=1, max_size=2), st.sampled_from("abc")), min_size=1))
+def test_bounds_and_identities(cases: list[tuple[str, str, str]]) -> None:
+    row = summarize([episode(candidates, refined, id=name) for candidates, refined, name in cases])["toy"]
+    values = {key: value for key, value in row.items() if value is not None}
+    rates = [
+        v for key, v in values.items() if key not in ("n", "k", "all_wrong_n", "refinement_gap", "ci_low", "ci_high")
+    ]
+    assert all(-1e-12 <= rate <= 1 + 1e-12 for rate in rates)
+    assert values["pass@1"] <= values["pass@3"] + 1e-12
+    assert values["maj@3"] <= values["pass@3"] + 1e-12
+    assert values["refinement_gap"] == pytest.approx(values["selfref@3"] - values["maj@3"])
+    assert values["ci_low"] - 1e-12 <= values["refinement_gap"] <= values["ci_high"] + 1e-12
+    # what is mended less what is broken is the gap
+    mended = values.get("wrong_to_right", 0.0) * (1 - values["maj@3"])
+    broken = values.get("right_to_wrong", 0.0) * values["maj@3"]
+    assert mended - broken == pytest.approx(values["refinement_gap"])
+
+
+def test_accuracy_by_correct() -> None:
+    rows = [*FOUR, episode("1112", "1", id="e"), episode("0000", "", id="f")]
+    assert accuracy_by_correct(rows) == [
+        {"correct": 0, "n": 2, "accuracy": 0.25},
+        {"correct": 1, "n": 1, "accuracy": 1.0},
+        {"correct": 2, "n": 1, "accuracy": 0.5},
+        {"correct": 3, "n": 1, "accuracy": 1.0},
+        {"correct": 4, "n": 0, "accuracy": None},
+    ]
+
+
+def test_refinement_agreement() -> None:
+    # a copies the majority; b takes the minority and writes nothing; c is in a tie of two; d writes something new
+    rows = [episode("0001", "0"), episode("1110", "0-"), episode("0101", "0"), episode("12-3", "4"), episode("11")]
+    assert refinement_agreement(rows) == {"n": 4, "majority": 1.5 / 4, "novel": 1 / 4, "no_answer": 0.5 / 4}
+    assert refinement_agreement([]) == {"n": 0, "majority": None, "novel": None, "no_answer": None}
+
+
+def test_agreement_is_mathematical() -> None:
+    candidates = tuple(Response("", answer, False) for answer in ("1/2", "0.5", "3"))
+    refined = (Response("", r"\frac{1}{2}", False),)
+    row = Episode("1", "toy", "?", "7", candidates, refined)
+    assert refinement_agreement([row]) == {"n": 1, "majority": 1.0, "novel": 0.0, "no_answer": 0.0}
+
+
+def test_a_thousand_problems_take_about_a_second() -> None:
+    rows = [episode("0123456789012340", "0123", "1", id=str(i)) for i in range(1_000)]
+    start = time.perf_counter()
+    summarize(rows)
+    assert time.perf_counter() - start < 3.0

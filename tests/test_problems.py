@@ -1,0 +1,148 @@
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_prep.problems import arithmetic_problems, load_problems, split_problems, write_problems
+from gsr_rl.episode import Problem
+from gsr_rl.errors import UsageError
+
+TWO = [{"id": "a", "problem": "What is 2 + 3?", "answer": "5"}, {"id": "b", "problem": "Half of 1?", "answer": "1/2"}]
+
+
+def jsonl(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_the_same_rows_load_from_every_format(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"mini.{suffix}"
+    if suffix == "jsonl":
+        jsonl(path, TWO)
+    elif suffix == "csv":
+        pd.DataFrame(TWO).to_csv(path, index=False)
+    else:
+        pd.DataFrame(TWO).to_parquet(path, index=False)
+    assert load_problems(path) == [
+        Problem("a", "mini", "What is 2 + 3?", "5"),
+        Problem("b", "mini", "Half of 1?", "1/2"),
+    ]
+
+
+def test_own_columns_numbers_and_dataset_name(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "x.jsonl", [{"no": 7, "question": "What is 2 + 3?", "gold": 5}])
+    loaded = load_problems(path, "sums", id_key="no", problem_key="question", gold_key="gold")
+    assert loaded == [Problem("7", "sums", "What is 2 + 3?", "5")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([TWO[0], {"id": "b", "problem": "Half of 1?"}], ["row 2", "'answer'"]),
+        ([TWO[0], {**TWO[1], "problem": " "}], ["row 2", "'problem'"]),
+        ([{**TWO[0], "answer": None}], ["row 1", "'answer'"]),
+        ([{**TWO[0], "answer": True}], ["row 1", "'answer'"]),
+        ([TWO[0], TWO[1], {**TWO[1], "id": "a"}], ["row 3", "id 'a'", "row 1"]),
+        ([], ["no rows"]),
+    ],
+)
+def test_bad_rows_are_named(tmp_path: Path, rows: list[dict[str, object]], said: list[str]) -> None:
+    path = jsonl(tmp_path / "bad.jsonl", rows)
+    with pytest.raises(UsageError) as error:
+        load_problems(path)
+    message = str(error.value)
+    assert all(part in message for part in [str(path), *said]) and "\n" not in message
+
+
+def test_a_gold_answer_that_cannot_be_parsed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data_prep.problems.parseable", lambda gold: gold != "??")
+    with pytest.raises(UsageError, match=r"row 2: 'answer' cannot be parsed as an answer: '\?\?'"):
+        load_problems(jsonl(tmp_path / "bad.jsonl", [TWO[0], {**TWO[1], "answer": "??"}]))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("absent.jsonl", None, "no such file"),
+        ("p.txt", b"", "unknown file type"),
+        ("p.jsonl", b'{"id": 1}\n{"id":\n', "line 2 is not JSON"),
+        ("p.jsonl", b"[1]\n", "line 1 is not a JSON object"),
+        ("p.jsonl", b"\xff\xff", "cannot be read"),
+        ("p.parquet", b"not parquet", "cannot be read"),
+    ],
+)
+def test_unreadable_files_are_named(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError) as error:
+        load_problems(path)
+    message = str(error.value)
+    assert str(path) in message and said in message and "\n" not in message
+
+
+ids = st.integers(0, 10**6).map(str)
+# U+2028 and the carriage return end a line for str.splitlines, not in JSON lines.
+texts = st.text(min_size=1).filter(str.strip) | st.just("a\u2028b\nc\rd")
+
+
+@given(st.lists(st.tuples(ids, texts), min_size=1, unique_by=lambda pair: pair[0]))
+def test_written_problems_load_again(tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[str, str]]) -> None:
+    problems = [Problem(problem_id, "d", text, "12") for problem_id, text in pairs]
+    path = tmp_path_factory.getbasetemp() / "written" / "d.jsonl"
+    write_problems(path, problems)
+    assert load_problems(path) == problems
+    assert list(path.parent.iterdir()) == [path]
+
+
+def value(expression: str) -> int:
+    return sum(int(term) for term in expression.replace(" ", "").replace("-", " -").replace("+", " ").split())
+
+
+def test_arithmetic_problems_are_distinct_right_and_the_seed_decides() -> None:
+    problems = arithmetic_problems(200, seed=3, terms=(2, 4), digits=(1, 2), name="sums")
+    assert len({problem.problem for problem in problems}) == len({problem.id for problem in problems}) == 200
+    for problem in problems:
+        expression = problem.problem.removeprefix("What is ").removesuffix("?")
+        assert problem.dataset == "sums"
+        assert problem.id == expression.replace(" ", "")
+        assert value(expression) == int(problem.gold)
+        assert 2 <= len(expression.split()[::2]) <= 4
+    assert problems == arithmetic_problems(200, seed=3, terms=(2, 4), digits=(1, 2), name="sums")
+    other = arithmetic_problems(200, seed=4, terms=(2, 4), digits=(1, 2), name="sums")
+    assert len({problem.id for problem in other} & {problem.id for problem in problems}) < 50
+
+
+def test_arithmetic_problems_fill_their_space_and_no_more() -> None:
+    # Two one-digit terms: 10 * 10 values and 2 operators.
+    assert len(arithmetic_problems(200, seed=0, terms=(2, 2))) == 200
+    with pytest.raises(UsageError, match="give only 200"):
+        arithmetic_problems(201, seed=0, terms=(2, 2))
+
+
+@pytest.mark.parametrize(("terms", "digits"), [((1, 2), (1, 1)), ((3, 2), (1, 1)), ((2, 2), (0, 1))])
+def test_impossible_arithmetic_is_refused(terms: tuple[int, int], digits: tuple[int, int]) -> None:
+    with pytest.raises(UsageError, match="terms"):
+        arithmetic_problems(1, seed=0, terms=terms, digits=digits)
+
+
+@given(st.integers(0, 30), st.integers(1, 15), st.integers(1, 15), st.integers())
+def test_splits_are_disjoint_and_of_the_sizes_asked_for(n: int, train: int, test: int, seed: int) -> None:
+    # Each text twice, in another spelling: only one of the two may be used.
+    problems = [
+        Problem(f"{i}{k}", "d", text, "1") for i in range(n) for k, text in ((0, f"Ask {i}"), (1, f"ask  {i} "))
+    ]
+    if train + test > n:
+        with pytest.raises(UsageError, match=f"{n} distinct"):
+            split_problems(problems, {"train": train, "test": test}, seed)
+        return
+    splits = split_problems(problems, {"train": train, "test": test}, seed)
+    assert {name: len(split) for name, split in splits.items()} == {"train": train, "test": test}
+    chosen = [problem.id for split in splits.values() for problem in split]
+    assert len(set(chosen)) == len(chosen) and all(problem_id.endswith("0") for problem_id in chosen)
+    assert splits == split_problems(problems, {"train": train, "test": test}, seed)

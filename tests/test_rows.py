@@ -1,0 +1,192 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_prep.oracle import OracleTeacher
+from data_prep.rows import (
+    SftRow,
+    build_sft_rows,
+    mix_by_tokens,
+    read_rl_rows,
+    read_sft_rows,
+    write_rl_rows,
+    write_sft_rows,
+)
+from gsr_rl.episode import Episode, Problem, Response
+from gsr_rl.errors import UsageError
+from gsr_rl.prompts import PromptSet
+
+PROBLEMS = [Problem("7+5", "sums", "What is 7 + 5?", "12"), Problem("9-4", "sums", "What is 9 - 4?", "5")]
+
+
+def test_rl_rows_have_the_columns_of_verl_and_read_back(tmp_path: Path) -> None:
+    write_rl_rows(tmp_path / "train.parquet", PROBLEMS)
+    assert read_rl_rows(tmp_path / "train.parquet") == PROBLEMS
+    row = pd.read_parquet(tmp_path / "train.parquet").iloc[1].to_dict()
+    assert [dict(message) for message in row.pop("prompt")] == [{"role": "user", "content": "What is 9 - 4?"}]
+    assert row == {
+        "data_source": "sums",
+        "ability": "math",
+        "reward_model": {"style": "rule", "ground_truth": "5"},
+        "extra_info": {"id": "9-4", "index": 1},
+    }
+
+
+def rl_row(**changes: Any) -> dict[str, Any]:
+    row = {
+        "data_source": "gsm8k",
+        "prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is 1 + 1?"}],
+        "reward_model": {"style": "rule", "ground_truth": "2"},
+        "extra_info": {"index": 0, "split": "train"},
+    }
+    return row | changes
+
+
+def parquet(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    pd.DataFrame(list(rows)).to_parquet(path, index=False)
+    return path
+
+
+def test_rows_of_others_read_with_the_best_id_there_is(tmp_path: Path) -> None:
+    rows = [rl_row(), rl_row(extra_info={"index": None}), rl_row(extra_info={"id": "x", "index": 4})]
+    ids = [problem.id for problem in read_rl_rows(parquet(tmp_path / "a.parquet", rows))]
+    assert ids == ["0", "2", "x"]
+    without = [{key: value for key, value in rl_row().items() if key != "extra_info"}]
+    assert read_rl_rows(parquet(tmp_path / "b.parquet", without)) == [Problem("1", "gsm8k", "What is 1 + 1?", "2")]
+
+
+def test_a_repeated_row_is_no_error(tmp_path: Path) -> None:
+    assert len(read_rl_rows(parquet(tmp_path / "a.parquet", [rl_row(), rl_row()]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"prompt": []}, "'prompt'"),
+        ({"prompt": [{"role": "assistant", "content": "2"}]}, "'prompt'"),
+        ({"prompt": [{"role": "user", "content": " "}]}, "'prompt'"),
+        ({"data_source": None}, "'data_source'"),
+        ({"reward_model": {"ground_truth": None}}, "'reward_model.ground_truth'"),
+        ({"reward_model": None}, "'reward_model.ground_truth'"),
+        ({"reward_model": {"ground_truth": "3"}}, "id '0' is that of row 1 too"),
+    ],
+)
+def test_bad_rl_rows_are_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    path = parquet(tmp_path / "bad.parquet", [rl_row(), rl_row(**changes)])
+    with pytest.raises(UsageError) as error:
+        read_rl_rows(path)
+    assert f"{path}: row 2: " in str(error.value) and said in str(error.value)
+
+
+def test_bad_rl_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    empty = tmp_path / "empty.parquet"
+    write_rl_rows(empty, [])
+    column = parquet(tmp_path / "column.parquet", [{"prompt": [], "data_source": "x"}])
+    for path, said in [
+        (tmp_path / "absent.parquet", "no such file"),
+        (tmp_path / "broken.parquet", "cannot be read"),
+        (tmp_path / "rows.jsonl", "not a .parquet file"),
+        (empty, "no rows"),
+        (column, "no column 'reward_model'"),
+    ]:
+        with pytest.raises(UsageError) as error:
+            read_rl_rows(path)
+        assert str(path) in str(error.value) and said in str(error.value)
+
+
+def episode(problem: Problem, *texts: str) -> Episode:
+    candidates = tuple(Response(text, answer=None, correct=False) for text in texts)
+    return Episode(problem.id, problem.dataset, problem.problem, problem.gold, candidates)
+
+
+def test_one_direct_row_a_problem_and_one_refine_row_an_episode() -> None:
+    episodes = [
+        episode(PROBLEMS[0], "\\boxed{11}", "hm"),
+        episode(PROBLEMS[0], "\\boxed{12}"),
+        episode(PROBLEMS[1], "?"),
+    ]
+    prompts = PromptSet(direct="Q: {problem}", refine="Q: {problem}\n{candidates}", candidate="{index}) {text}")
+    direct, refine = build_sft_rows(episodes, OracleTeacher(), prompts)
+    assert direct == [
+        SftRow("7+5", "direct", "Q: What is 7 + 5?", "7 + 5 = 12\n\\boxed{12}"),
+        SftRow("9-4", "direct", "Q: What is 9 - 4?", "9 - 4 = 5\n\\boxed{5}"),
+    ]
+    assert [row.id for row in refine] == ["7+5", "7+5", "9-4"]
+    assert refine[0].kind == "refine"
+    assert "1) \\boxed{11}" in refine[0].prompt and "2) hm" in refine[0].prompt
+    assert refine[0].response == (
+        "Solution 1: the answer 11 is wrong.\nSolution 2: no answer.\n7 + 5 = 12\n\\boxed{12}"
+    )
+
+
+def test_an_episode_without_candidates_is_refused() -> None:
+    with pytest.raises(UsageError, match="episode '7\\+5': no candidates"):
+        build_sft_rows([episode(PROBLEMS[0])], OracleTeacher(), PromptSet())
+
+
+def rows_of(kind: Any, lengths: Sequence[int]) -> list[SftRow]:
+    return [SftRow(f"{kind}{i}", kind, "p", "x" * length) for i, length in enumerate(lengths)]
+
+
+def tokens(rows: Sequence[SftRow], kind: str) -> int:
+    return sum(len(row.response) for row in rows if row.kind == kind)
+
+
+def test_the_mix_has_the_shares_asked_for() -> None:
+    # 100 direct and 600 refinement tokens: at 0.5 ten of the sixty refinement rows stay, at 0.75 thirty.
+    direct, refine = rows_of("direct", [5] * 20), rows_of("refine", [10] * 60)
+    for weight, kept in [(0.5, (20, 10)), (0.75, (20, 30)), (0.0, (20, 0)), (1.0, (0, 60))]:
+        mixed = mix_by_tokens(direct, refine, weight, len, seed=1)
+        assert (sum(row.kind == "direct" for row in mixed), sum(row.kind == "refine" for row in mixed)) == kept
+    # At 0.96 the direct rows are too many: 600 tokens are 0.96 of 625, so 25 direct tokens stay.
+    assert tokens(mix_by_tokens(direct, refine, 0.96, len, seed=1), "direct") == 25
+
+
+@given(
+    st.lists(st.integers(1, 30), min_size=1, max_size=30),
+    st.lists(st.integers(1, 30), min_size=1, max_size=30),
+    st.floats(0.01, 0.99),
+    st.integers(),
+)
+def test_the_share_holds_to_within_one_row(d: list[int], r: list[int], weight: float, seed: int) -> None:
+    direct, refine = rows_of("direct", d), rows_of("refine", r)
+    mixed = mix_by_tokens(direct, refine, weight, len, seed)
+    assert len(set(mixed)) == len(mixed) and set(mixed) <= {*direct, *refine}
+    assert tokens(mixed, "direct") == sum(d) or tokens(mixed, "refine") == sum(r)
+    if tokens(mixed, "direct") == sum(d):
+        off = abs(tokens(mixed, "refine") - sum(d) * weight / (1 - weight))
+    else:
+        off = abs(tokens(mixed, "direct") - sum(r) * (1 - weight) / weight)
+    if len(mixed) < len(d) + len(r):
+        assert off <= max(d + r)
+    assert mixed == mix_by_tokens(direct, refine, weight, len, seed)
+
+
+@pytest.mark.parametrize(("n_direct", "n_refine", "weight"), [(1, 1, 1.5), (1, 1, -0.1), (0, 1, 0.5), (1, 0, 1.0)])
+def test_impossible_mixes_are_refused(n_direct: int, n_refine: int, weight: float) -> None:
+    with pytest.raises(UsageError, match="refine_weight"):
+        mix_by_tokens(rows_of("direct", [1] * n_direct), rows_of("refine", [1] * n_refine), weight, len, seed=0)
+
+
+def test_sft_rows_read_back(tmp_path: Path) -> None:
+    rows = [SftRow("a", "direct", "p\n", "r"), SftRow("a", "refine", "q", "s")]
+    write_sft_rows(tmp_path / "sft.parquet", rows)
+    assert read_sft_rows(tmp_path / "sft.parquet") == rows
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"kind": "both"}, "kind 'both'"), ({"response": ""}, "'response'"), ({"prompt": None}, "'prompt'")],
+)
+def test_bad_sft_rows_are_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    row = {"id": "a", "kind": "direct", "prompt": "p", "response": "r"}
+    path = parquet(tmp_path / "sft.parquet", [row, row | changes])
+    with pytest.raises(UsageError) as error:
+        read_sft_rows(path)
+    assert f"{path}: row 2: " in str(error.value) and said in str(error.value)
