@@ -102,26 +102,25 @@ class SftRow:
     response: str
 
 
-def build_sft_rows(
-    episodes: Sequence[Episode], teacher: Teacher, prompts: PromptSet
-) -> tuple[list[SftRow], list[SftRow]]:
-    """GSR's two sets (arXiv 2509.00084): D_direct, one row a problem, and D_selfR, one row a set of candidates.
+def direct_rows(problems: Sequence[Problem], teacher: Teacher, prompts: PromptSet) -> list[SftRow]:
+    """D_direct of GSR (arXiv 2509.00084): one row a problem, its target the teacher's own solution."""
+    return [SftRow(one.id, "direct", prompts.direct_prompt(one.problem), teacher.solve(one)) for one in problems]
+
+
+def refine_rows(episodes: Sequence[Episode], teacher: Teacher, prompts: PromptSet) -> list[SftRow]:
+    """D_selfR: one row a candidate set, its target the teacher's refinement of the candidates as they are shown.
 
     Nothing is filtered out: sets in which no candidate is right stay, as in the paper.
     """
-    direct: dict[tuple[str, str], SftRow] = {}
-    refine: list[SftRow] = []
+    rows = []
     for episode in episodes:
         if not episode.candidates:
             raise UsageError(f"episode '{episode.id}': no candidates to refine; sample some first")
         problem = Problem(episode.id, episode.dataset, episode.problem, episode.gold)
-        if (key := (problem.dataset, problem.id)) not in direct:
-            prompt = prompts.direct_prompt(problem.problem)
-            direct[key] = SftRow(problem.id, "direct", prompt, teacher.solve(problem))
         texts = [candidate.text for candidate in episode.candidates]
-        prompt = prompts.refine_prompt(problem.problem, texts)
-        refine.append(SftRow(problem.id, "refine", prompt, teacher.refine(problem, texts)))
-    return list(direct.values()), refine
+        target = teacher.refine(problem, texts)
+        rows.append(SftRow(episode.id, "refine", prompts.refine_prompt(episode.problem, texts), target))
+    return rows
 
 
 def mix_by_tokens(

@@ -9,25 +9,14 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from gsr_rl.config import GsrConfig
 from gsr_rl.errors import UsageError
-
-RECIPE_FILE = "recipe.yaml"
-
-
-def recipes_dir() -> Path:
-    """The folder of the recipes: beside the package in a checkout, inside it where it was installed."""
-    package = Path(__file__).parent
-    installed = package / "recipes"
-    return installed if installed.is_dir() else package.parent / "recipes"
-
-
-def recipe_names() -> list[str]:
-    return sorted(path.parent.name for path in recipes_dir().glob(f"*/{RECIPE_FILE}"))
+from gsr_rl.recipes import RECIPE_FILE, recipe_names, recipes_dir
 
 
 def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -53,9 +42,10 @@ def _compose(path: Path, overrides: list[str]) -> DictConfig:
     try:
         with initialize_config_dir(str(path.parent), version_base=None):
             return compose(path.stem, overrides=[search, *overrides])
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise UsageError(f"{path}: {reason}") from None
+        where = error.override if isinstance(error, OverrideParseException) else path
+        raise UsageError(f"{where}: {reason}") from None
 
 
 def _verl_config_dir() -> Path:

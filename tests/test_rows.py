@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from data_prep.oracle import OracleTeacher
 from data_prep.rows import (
     SftRow,
-    build_sft_rows,
+    direct_rows,
     mix_by_tokens,
     read_rl_rows,
     read_sft_rows,
+    refine_rows,
     write_rl_rows,
     write_sft_rows,
 )
@@ -112,7 +113,8 @@ def test_one_direct_row_a_problem_and_one_refine_row_an_episode() -> None:
         episode(PROBLEMS[1], "?"),
     ]
     prompts = PromptSet(direct="Q: {problem}", refine="Q: {problem}\n{candidates}", candidate="{index}) {text}")
-    direct, refine = build_sft_rows(episodes, OracleTeacher(), prompts)
+    direct = direct_rows(PROBLEMS[:2], OracleTeacher(), prompts)
+    refine = refine_rows(episodes, OracleTeacher(), prompts)
     assert direct == [
         SftRow("7+5", "direct", "Q: What is 7 + 5?", "7 + 5 = 12\n\\boxed{12}"),
         SftRow("9-4", "direct", "Q: What is 9 - 4?", "9 - 4 = 5\n\\boxed{5}"),
@@ -127,7 +129,7 @@ def test_one_direct_row_a_problem_and_one_refine_row_an_episode() -> None:
 
 def test_an_episode_without_candidates_is_refused() -> None:
     with pytest.raises(UsageError, match="episode '7\\+5': no candidates"):
-        build_sft_rows([episode(PROBLEMS[0])], OracleTeacher(), PromptSet())
+        refine_rows([episode(PROBLEMS[0])], OracleTeacher(), PromptSet())
 
 
 def rows_of(kind: Any, lengths: Sequence[int]) -> list[SftRow]:

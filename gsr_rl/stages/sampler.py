@@ -54,13 +54,13 @@ class Sampler:
             for one, sampled in zip(problems, responses, strict=True)
         ]
 
-    def refine(self, episodes: Sequence[Episode]) -> list[Episode]:
-        """The episodes with their refinements, candidates as shown to the refiner and in that order."""
-        shown, ids = [], []
+    def shown(self, episodes: Sequence[Episode]) -> list[tuple[Episode, list[int]]]:
+        """Each episode with its candidates as the refiner sees them, and the token ids of the refinement prompt."""
+        shown = []
         for episode in episodes:
             order = shuffled_order(self.gsr.k, self.gsr.seed, "eval", episode.id, "order")
             ordered = [episode.candidates[i] for i in order]
-            prompt, texts = fit_refine_prompt(
+            ids, texts = fit_refine_prompt(
                 self.gsr.prompts,
                 episode.problem,
                 [(one.text, one.cut_off) for one in ordered],
@@ -68,15 +68,17 @@ class Sampler:
                 self.prompt_length,
                 self.chat_kwargs,
             )
-            ids.append(prompt)
-            shown.append(tuple(replace(one, text=text) for one, text in zip(ordered, texts, strict=True)))
-        problems = [Problem(one.id, one.dataset, one.problem, one.gold) for one in episodes]
+            seen = tuple(replace(one, text=text) for one, text in zip(ordered, texts, strict=True))
+            shown.append((replace(episode, candidates=seen), ids))
+        return shown
+
+    def refine(self, episodes: Sequence[Episode]) -> list[Episode]:
+        """The episodes as the refiner saw them, with their refinements."""
+        shown, ids = zip(*self.shown(episodes), strict=True)
+        problems = [Problem(one.id, one.dataset, one.problem, one.gold) for one in shown]
         validation, max_tokens = self.gsr.validation, self.gsr.refinement_tokens
         responses = self._respond(problems, ids, validation.m, validation.refinement, max_tokens)
-        return [
-            replace(episode, candidates=seen, refinements=tuple(refined))
-            for episode, seen, refined in zip(episodes, shown, responses, strict=True)
-        ]
+        return [replace(episode, refinements=tuple(refined)) for episode, refined in zip(shown, responses, strict=True)]
 
     def _respond(
         self,
@@ -96,7 +98,10 @@ class Sampler:
         requests = [TokensPrompt(prompt_token_ids=one) for one in ids]
         outputs = self.llm.generate(requests, params)
         return [
-            [self._response(problem, one.text, len(one.token_ids), one.finish_reason == "length") for one in out.outputs]
+            [
+                self._response(problem, one.text, len(one.token_ids), one.finish_reason == "length")
+                for one in out.outputs
+            ]
             for problem, out in zip(problems, outputs, strict=True)
         ]
 

@@ -5,15 +5,14 @@ and refinements of those candidates (D_selfR); candidate sets in which all are w
 """
 
 from omegaconf import DictConfig
-from transformers import AutoTokenizer
 
 from data_prep.oracle import OracleTeacher, Teacher
 from data_prep.problems import load_problems
-from data_prep.rows import build_sft_rows, mix_by_tokens, write_sft_rows
+from data_prep.rows import direct_rows, mix_by_tokens, refine_rows, write_sft_rows
 from gsr_rl.config import GsrConfig, from_mapping
-from gsr_rl.episode import Episode, Problem, write_episodes
+from gsr_rl.episode import write_episodes
 from gsr_rl.errors import UsageError
-from gsr_rl.stages.layout import RunFolder, base_model, latest_model
+from gsr_rl.stages.layout import RunFolder, latest_model
 
 
 def load_teacher(config: DictConfig) -> Teacher:
@@ -22,18 +21,11 @@ def load_teacher(config: DictConfig) -> Teacher:
     return OracleTeacher()
 
 
-def train_problems(config: DictConfig) -> list[Problem]:
-    problems = load_problems(RunFolder.of(config).problems("train"), dataset=None)
-    return problems if config.teach.problems is None else problems[: config.teach.problems]
-
-
 def direct(config: DictConfig) -> None:
     """Rows of D_direct alone, for `warmup`."""
-    gsr = from_mapping(GsrConfig, config.gsr, "gsr")
-    problems = train_problems(config)
-    episodes = [Episode(one.id, one.dataset, one.problem, one.gold, ()) for one in problems]
-    rows, _ = build_sft_rows(episodes, load_teacher(config), gsr.prompts)
-    write_sft_rows(RunFolder.of(config).sft_rows("warmup"), rows)
+    gsr, folder = from_mapping(GsrConfig, config.gsr, "gsr"), RunFolder.of(config)
+    rows = direct_rows(load_problems(folder.problems("train")), load_teacher(config), gsr.prompts)
+    write_sft_rows(folder.sft_rows("warmup"), rows)
 
 
 def run(config: DictConfig) -> None:
@@ -42,21 +34,22 @@ def run(config: DictConfig) -> None:
     from gsr_rl.verl_plugin.reward import load_judge
 
     gsr, folder = from_mapping(GsrConfig, config.gsr, "gsr"), RunFolder.of(config)
-    teacher, problems = load_teacher(config), train_problems(config)
-    student = latest_model(config, "warmup")
-    episodes = Sampler(config, student, load_judge(config)).candidates(problems)
+    teacher, problems = load_teacher(config), load_problems(folder.problems("train"))
+    sampler = Sampler(config, latest_model(config, "warmup"), load_judge(config))
+    episodes = [shown for shown, _ in sampler.shown(sampler.candidates(problems[: config.teach.problems]))]
     write_episodes(folder.stage("teach") / "candidates.jsonl", episodes)
-    direct_rows, refine_rows = build_sft_rows(episodes, teacher, gsr.prompts)
-    tokenizer = AutoTokenizer.from_pretrained(base_model(config))
-
-    def count_tokens(text: str) -> int:
-        return len(tokenizer.encode(text, add_special_tokens=False)) + 1  # the end-of-sequence token
-
-    rows = mix_by_tokens(direct_rows, refine_rows, gsr.refine_weight, count_tokens, gsr.seed)
+    rows = mix_by_tokens(
+        direct_rows(problems, teacher, gsr.prompts),
+        refine_rows(episodes, teacher, gsr.prompts),
+        gsr.refine_weight,
+        lambda text: len(sampler.tokenizer.encode(text, add_special_tokens=False)) + 1,  # and end of sequence
+        gsr.seed,
+    )
     write_sft_rows(folder.sft_rows("sft"), rows)
+    kinds = [row.kind for row in rows]
     all_wrong = sum(not any(one.correct for one in episode.candidates) for episode in episodes)
     print(
-        f"gsr-rl teach: {sum(row.kind == 'direct' for row in rows)} direct and "
-        f"{sum(row.kind == 'refine' for row in rows)} refinement rows by {config.teach.teacher} teacher, "
-        f"{all_wrong} of {len(episodes)} candidate sets all wrong; in {folder.sft_rows('sft')}"
+        f"gsr-rl teach: {kinds.count('direct')} direct and {kinds.count('refine')} refinement rows by the "
+        f"{config.teach.teacher} teacher; in {all_wrong} of {len(episodes)} candidate sets all were wrong; "
+        f"rows in {folder.sft_rows('sft')}"
     )

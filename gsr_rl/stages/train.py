@@ -1,6 +1,6 @@
 """Stage `train`: GRPO on both stages, by verl's own trainer."""
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gsr_rl.compose import rl_config
 from gsr_rl.stages.layout import RunFolder, latest_model, publish
@@ -10,8 +10,16 @@ def run(config: DictConfig) -> None:
     """Train from the latest model of the chain; write `<run_dir>/model`, an ordinary Hugging Face folder."""
     from gsr_rl.verl_plugin.launch import train
 
-    config, folder = rl_config(config), RunFolder.of(config)
-    config.actor_rollout_ref.model.path = latest_model(config, "warmup", "sft")
+    folder, config = RunFolder.of(config), rl_config(config)
+    with open_dict(config):
+        if config.actor_rollout_ref.model.path is None:
+            config.actor_rollout_ref.model.path = latest_model(config, "warmup", "sft")
+        env = config.ray_kwargs.ray_init.runtime_env.get("env_vars") or {}
+        env["VERL_FILE_LOGGER_PATH"] = str(folder.metrics("train"))
+        config.ray_kwargs.ray_init.runtime_env.env_vars = env
+        # Ray starts its processes elsewhere.
+        config.trainer.default_local_dir = str(folder.stage("train") / "checkpoints")
+        config.trainer.validation_data_dir = str(folder.stage("train") / "validation")
     folder.stage("train").mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder.stage("train") / "config.yaml")
     train(config)

@@ -100,9 +100,7 @@ class GsrAgentLoop(AgentLoopBase):
             sampling: Sampling = getattr(self.gsr.validation, stage)
             params |= {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
         async with asyncio.TaskGroup() as group:  # one that fails takes its siblings with it
-            tasks = [
-                group.create_task(self._respond(stage, prompt_ids, dict(params), context, row)) for _ in range(n)
-            ]
+            tasks = [group.create_task(self._respond(stage, prompt_ids, dict(params), context, row)) for _ in range(n)]
         return [task.result() for task in tasks]
 
     async def _respond(

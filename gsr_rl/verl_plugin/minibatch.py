@@ -20,5 +20,5 @@ def deal_rows(tags: Sequence[dict[str, Any]], ranks: int, mini_batches: int) -> 
     cells: list[list[int]] = [[] for _ in range(ranks * mini_batches)]
     for position, i in enumerate(sorted(range(len(tags)), key=sort_key)):
         cells[position % len(cells)].append(i)
-    # Dealt to all mini-batches of one rank after another, laid out rank by rank.
-    return [i for rank in range(ranks) for mini in range(mini_batches) for i in cells[mini * ranks + rank]]
+    # Cell by cell is rank by rank, and each rank's mini-batches in turn: neighbours go to different mini-batches.
+    return [i for cell in cells for i in cell]

@@ -24,7 +24,13 @@ FAILED = "failed"
 # AgentLoopWorkerTQ is a Ray actor class already, and those cannot be inherited from: its plain class can.
 class GsrAgentLoopWorker(AgentLoopWorkerTQ.__ray_metadata__.modified_class):
     async def _run_agent_loop(
-        self, sampling_params: dict[str, Any], trajectory: dict[str, Any], *, agent_name: str, trace: bool, **kwargs: Any
+        self,
+        sampling_params: dict[str, Any],
+        trajectory: dict[str, Any],
+        *,
+        agent_name: str,
+        trace: bool,
+        **kwargs: Any,
     ) -> None:
         context = RolloutContext(trajectory["validate"], int(trajectory["step"]), self._judge)
         try:

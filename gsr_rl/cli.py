@@ -1,0 +1,98 @@
+"""`gsr-rl`: one command line for all stages.
+
+    gsr-rl <stage> recipe=<name> [key=value ...]
+
+Nothing heavy is imported before a stage is chosen, so that `gsr-rl --help` answers at once.
+"""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+HELP = """\
+gsr-rl: reinforcement-learning fine-tuning for Generative Self-Refinement, on verl
+
+usage: gsr-rl <stage> recipe=<name> [key=value ...]
+
+stages
+  data      problems, split disjointly, as JSONL and as verl's parquet
+  warmup    SFT on direct solutions alone, before candidates are sampled
+  teach     candidates of the student, direct solutions and refinements of the teacher: SFT rows
+  sft       SFT on direct and refinement rows, by verl's SFT trainer
+  train     GRPO on both stages, by verl's PPO trainer
+  eval      episodes of one model on the held-out problems (eval.name=..., eval.model=PATH)
+  report    report.json and report.md of what was evaluated
+  run       all of it, each stage where its result is not there yet (skip_stages=[train] leaves stages out)
+
+recipe=<name> is one of: {recipes}
+or a folder of your own that holds a recipe.yaml. key=value are Hydra overrides: verl's RL keys at the root, verl's SFT
+keys under `sft.`, ours under `gsr.`, `problems.`, `warmup.`, `teach.`, `eval.`.
+"""
+
+# stage -> (module, function)
+STAGES = {
+    "data": ("gsr_rl.stages.data", "run"),
+    "warmup": ("gsr_rl.stages.sft", "warmup"),
+    "teach": ("gsr_rl.stages.teach", "run"),
+    "sft": ("gsr_rl.stages.sft", "run"),
+    "train": ("gsr_rl.stages.train", "run"),
+    "eval": ("gsr_rl.stages.evaluate", "run"),
+    "report": ("gsr_rl.stages.report", "run"),
+    "run": ("gsr_rl.stages.chain", "run"),
+}
+# What runs a model: these need the platform chosen, and everything checked before they start.
+ON_DEVICE = ("warmup", "teach", "sft", "train", "eval", "run")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 done, 1 failed, 2 bad input (one line on stderr), 130 interrupted."""
+    from gsr_rl.errors import UsageError
+
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        from gsr_rl.recipes import recipe_names
+
+        print(HELP.format(recipes=", ".join(recipe_names())))
+        return 0 if arguments else 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _run_stage(arguments[0], arguments[1:])
+    except UsageError as error:
+        print(f"gsr-rl: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("gsr-rl: interrupted; the same command goes on from what is done", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run_stage(stage: str, arguments: list[str]) -> None:
+    from gsr_rl.errors import UsageError
+
+    if stage not in STAGES:
+        raise UsageError(f"{stage}: no such stage; stages: {', '.join(STAGES)}")
+    recipe = [one.removeprefix("recipe=") for one in arguments if one.startswith("recipe=")]
+    if len(recipe) != 1:
+        raise UsageError("recipe: missing; say recipe=<name>, for example recipe=quickstart_cpu")
+    from gsr_rl.compose import load_recipe
+
+    config = load_recipe(recipe[0], [one for one in arguments if not one.startswith("recipe=")])
+    if stage in ON_DEVICE:
+        from gsr_rl.preflight import check, choose_platform
+
+        choose_platform(config)
+        check(config, stage)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    module, function = STAGES[stage]
+    work: Any = getattr(importlib.import_module(module), function)
+    if stage == "run":
+        work(config, arguments)
+    else:
+        work(config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""What is settled and checked before anything starts: the platform, the configuration, the model, the data."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from data_prep.rows import read_rl_rows
+from gsr_rl.compose import rl_config
+from gsr_rl.config import GsrConfig, check_training, require
+from gsr_rl.errors import UsageError
+from gsr_rl.prompts import Tokenizer, encode_prompt
+from gsr_rl.stages.layout import RunFolder, base_model, latest_model
+
+# Tokens that each candidate must be able to show of itself in the refinement prompt.
+MIN_CANDIDATE_TOKENS = 16
+_SMI_COMMANDS = ("nvidia-smi", "npu-smi", "rocm-smi")
+
+
+def choose_platform(config: DictConfig) -> None:
+    """Choose verl's CPU platform, for this and all Ray processes, where there is no accelerator; say so in a line.
+
+    A machine counts as one with an accelerator if it, or the Ray cluster that it joins, has one: a GPU cluster's head
+    node without a GPU of its own does.
+
+    Raises:
+        UsageError: the recipe is for another kind of device than there is.
+    """
+    device = str(config.trainer.device)
+    chosen = os.environ.get("VERL_PLATFORM")
+    if chosen is None and not _has_accelerator(config):
+        if device != "cpu":
+            raise UsageError(f"trainer.device={device}: no accelerator here; use a recipe for the CPU: quickstart_cpu")
+        chosen = os.environ["VERL_PLATFORM"] = "cpu"
+        # GiB; vLLM would take nine tenths of the machine's memory, which the rest of it needs.
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+        print("gsr-rl: no accelerator here: verl runs on the CPU (VERL_PLATFORM=cpu)", flush=True)
+    if device == "cpu" and chosen != "cpu":
+        raise UsageError(
+            "trainer.device=cpu: there is an accelerator here; use a recipe for it, or set VERL_PLATFORM=cpu where the "
+            "CPU packages (requirements/cpu.txt) are installed"
+        )
+    if chosen is not None:
+        _set_ray_env(config, VERL_PLATFORM=chosen)
+
+
+def _set_ray_env(config: DictConfig, **values: str) -> None:
+    with open_dict(config):
+        runtime_env = config.ray_kwargs.ray_init.runtime_env
+        runtime_env.env_vars = {**(runtime_env.get("env_vars") or {}), **values}
+
+
+def _has_accelerator(config: DictConfig) -> bool:
+    if any(shutil.which(command) for command in _SMI_COMMANDS) or Path("/dev/nvidia0").exists():
+        return True
+    address = config.ray_kwargs.ray_init.get("address") or os.environ.get("RAY_ADDRESS")
+    if not address:
+        return False
+    import ray
+
+    ray.init(address=address, log_to_driver=False)
+    resources = ray.cluster_resources()
+    ray.shutdown()
+    return resources.get("GPU", 0) > 0 or resources.get("NPU", 0) > 0
+
+
+def check(config: DictConfig, stage: str) -> None:
+    """Everything about `stage` that can be known before it starts.
+
+    Raises:
+        UsageError: one line naming the key, file or row, what is wrong and the mend.
+    """
+    values: Any = OmegaConf.to_container(rl_config(config), resolve=True)
+    gsr = check_training(values)
+    _check_queue(config, gsr)
+    if stage == "run":
+        _check_source(config)
+    model = latest_model(config, "warmup", "sft") if stage == "train" else base_model(config)
+    if stage == "eval" and config.eval.model:
+        model = str(config.eval.model)
+    tokenizer = load_tokenizer(model)
+    prompt_length = int(config.actor_rollout_ref.rollout.prompt_length)
+    chat_kwargs = dict(config.data.apply_chat_template_kwargs)
+    _check_prompts(gsr, tokenizer, prompt_length, chat_kwargs, [""])
+    if stage == "train":
+        files = [*_files(config.data.train_files), *_files(config.data.val_files)]
+        problems = [one.problem for file in files for one in read_rl_rows(file)]
+        _check_prompts(gsr, tokenizer, prompt_length, chat_kwargs, sorted(problems, key=len)[-8:])
+        _check_by_verl(config)
+
+
+def _files(value: Any) -> list[str]:
+    return [str(one) for one in ([value] if isinstance(value, str) else value)]
+
+
+def _check_source(config: DictConfig) -> None:
+    source = str(config.problems.source)
+    done = RunFolder.of(config).rl_rows("dev").exists()
+    if not done and source != "arithmetic" and not Path(source).is_file():
+        raise UsageError(f"problems.source={source}: no such file; give `arithmetic`, or a JSONL, parquet or CSV file")
+
+
+def load_tokenizer(model: str) -> Tokenizer:
+    """The tokenizer of a model folder or hub name.
+
+    Raises:
+        UsageError: no such model, or its tokenizer has no chat template or no end-of-sequence token.
+    """
+    from transformers import AutoTokenizer
+
+    if ("/" in model and Path(model).parent.is_dir()) or Path(model).exists():
+        require(Path(model, "config.json").is_file(), "model", model, "a Hugging Face folder with a config.json")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+    except Exception as error:  # transformers and the hub raise many kinds
+        reason = str(error).strip().partition("\n")[0]
+        raise UsageError(f"model {model}: cannot be read ({reason}); give a Hugging Face folder or hub name") from None
+    if not tokenizer.chat_template:
+        raise UsageError(f"model {model}: its tokenizer has no chat template; use an instruct model, or add one")
+    if tokenizer.eos_token_id is None:
+        raise UsageError(f"model {model}: its tokenizer has no end-of-sequence token; set eos_token")
+    return tokenizer
+
+
+def _check_prompts(
+    gsr: GsrConfig, tokenizer: Tokenizer, prompt_length: int, chat_kwargs: dict[str, Any], problems: Sequence[str]
+) -> None:
+    """Both prompts of each problem fit, with some room for every candidate."""
+    prompts, key = gsr.prompts, "actor_rollout_ref.rollout.prompt_length"
+    for problem in problems:
+        empty = prompts.refine_prompt(problem, [""] * gsr.k)
+        frame = len(encode_prompt(tokenizer, prompts.messages(empty), **chat_kwargs))
+        direct = len(encode_prompt(tokenizer, prompts.messages(prompts.direct_prompt(problem)), **chat_kwargs))
+        needed = max(direct, frame + gsr.k * MIN_CANDIDATE_TOKENS)
+        about = f" for the problem {problem[:40]!r}" if problem else ""
+        mend = f"at least {needed} (prompt and {MIN_CANDIDATE_TOKENS} tokens of each of {gsr.k} candidates{about})"
+        require(prompt_length >= needed, key, prompt_length, mend)
+
+
+def _check_queue(config: DictConfig, gsr: GsrConfig) -> None:
+    """Rows of a training step, and of a validation batch, fit into verl's TransferQueue."""
+    size = int(config.transfer_queue.backend.SimpleStorage.total_storage_size)
+    train = config.data.train_batch_size * (gsr.k + gsr.m + 1)
+    episodes = (config.data.val_batch_size or 0) * config.actor_rollout_ref.rollout.val_kwargs.n
+    rows = max(train, episodes * (gsr.k + gsr.validation.m + 1))
+    key = "transfer_queue.backend.SimpleStorage.total_storage_size"
+    require(size >= rows, key, size, f"at least {rows}, the rows of one step")
+
+
+def _check_by_verl(config: DictConfig) -> None:
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+
+    composed = rl_config(config)
+    require(
+        not need_critic(composed), "algorithm.adv_estimator", composed.algorithm.adv_estimator, "one without critic"
+    )
+    try:
+        validate_config(composed, use_reference_policy=need_reference_policy(composed), use_critic=False)
+    except (AssertionError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"verl refuses the configuration: {reason}") from None

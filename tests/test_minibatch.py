@@ -1,0 +1,81 @@
+"""Dealing rows to ranks and mini-batches, against brute force over what verl makes of the order."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gsr_rl.verl_plugin.minibatch import deal_rows
+
+Tags = list[dict[str, Any]]
+
+
+def tag(stage: str, seq_len: int, is_padding: bool = False) -> dict[str, Any]:
+    return {"stage": stage, "seq_len": seq_len} | ({"is_padding": True} if is_padding else {})
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> tuple[Tags, int, int]:
+    """Rows of both stages, padded by less than a row a cell, as verl pads them: like the first row."""
+    ranks, mini_batches = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    lengths = st.integers(1, 500)
+    row = st.builds(tag, st.sampled_from(["candidate", "refinement"]), lengths)
+    rows = draw(st.lists(row, min_size=1, max_size=40))
+    padding = -len(rows) % (ranks * mini_batches)
+    return rows + [tag(rows[0]["stage"], 128, True)] * padding, ranks, mini_batches
+
+
+def split(order: list[int], ranks: int, mini_batches: int) -> list[list[list[int]]]:
+    """[rank][mini-batch] -> rows: a contiguous share a rank, and in it a contiguous share a mini-batch."""
+    size = len(order) // (ranks * mini_batches)
+    cells = [order[i : i + size] for i in range(0, len(order), size)]
+    return [cells[rank * mini_batches : (rank + 1) * mini_batches] for rank in range(ranks)]
+
+
+def spread(counts: list[int]) -> int:
+    return max(counts) - min(counts)
+
+
+@given(batches())
+def test_every_row_is_dealt_once(batch: tuple[Tags, int, int]) -> None:
+    tags, ranks, mini_batches = batch
+    assert sorted(deal_rows(tags, ranks, mini_batches)) == list(range(len(tags)))
+
+
+@given(batches())
+def test_mini_batches_share_real_rows_stages_and_lengths_evenly(batch: tuple[Tags, int, int]) -> None:
+    tags, ranks, mini_batches = batch
+    by_rank = split(deal_rows(tags, ranks, mini_batches), ranks, mini_batches)
+    minis = [[i for rank in by_rank for i in rank[mini]] for mini in range(mini_batches)]
+    assert spread([sum(not tags[i].get("is_padding") for i in mini) for mini in minis]) <= 1
+    for stage in ("candidate", "refinement"):
+        rows = [[tags[i] for i in mini if not tags[i].get("is_padding")] for mini in minis]
+        lengths = [[one["seq_len"] for one in mini if one["stage"] == stage] for mini in rows]
+        assert spread([len(one) for one in lengths]) <= 1
+        longest = max((length for one in lengths for length in one), default=0)
+        assert spread([sum(one) for one in lengths]) <= longest
+
+
+@given(batches())
+def test_ranks_share_the_rows_of_each_mini_batch_evenly(batch: tuple[Tags, int, int]) -> None:
+    tags, ranks, mini_batches = batch
+    by_rank = split(deal_rows(tags, ranks, mini_batches), ranks, mini_batches)
+    for mini in range(mini_batches):
+        assert spread([sum(not tags[i].get("is_padding") for i in rank[mini]) for rank in by_rank]) <= 1
+
+
+def test_a_batch_worked_out_by_hand() -> None:
+    # candidates by length 30, 20, 10, then refinements 60, 50, 40, then two of padding; dealt to four cells in turn
+    tags = [
+        tag("refinement", 40),
+        tag("candidate", 10),
+        tag("candidate", 30),
+        tag("refinement", 60),
+        tag("candidate", 20),
+        tag("refinement", 50),
+        tag("candidate", 128, True),
+        tag("candidate", 128, True),
+    ]
+    (first, second) = split(deal_rows(tags, 2, 2), 2, 2)
+    lengths = [[[tags[i]["seq_len"] for i in mini] for mini in rank] for rank in (first, second)]
+    assert lengths == [[[30, 50], [20, 40]], [[10, 128], [60, 128]]]

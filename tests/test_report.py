@@ -1,0 +1,238 @@
+"""The report of a run: its figures recomputed here from the episode files in a second way, and what the page says."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from gsr_rl.episode import Episode, Response, read_episodes, write_episodes
+from gsr_rl.errors import UsageError
+from gsr_rl.stages import report
+from gsr_rl.stages.report_page import page
+
+CORRELATION = "training/rollout_actor_probs_pearson_corr"
+
+
+def responses(answers: str) -> tuple[Response, ...]:
+    """One response a character: "0" is right, other digits are wrong, "-" is no answer."""
+    return tuple(Response(f"text {a}", None if a == "-" else a, a == "0") for a in answers)
+
+
+def episode(candidates: str, refinements: str = "", extra: str = "", id: str = "1", dataset: str = "toy") -> Episode:
+    return Episode(id, dataset, "?", "0", responses(candidates), responses(refinements), responses(extra))
+
+
+# K = 4, one refinement each and an extra candidate for maj@5
+BASE = [
+    episode("1111", "1", "1", id="a"),  # all wrong, agrees with the vote
+    episode("0012", "1", "0", id="b"),  # vote right and lost
+    episode("12-3", "0", "-", id="c"),  # all wrong and recovered, by an answer that no candidate has
+    episode("0112", "0", "0", id="d"),  # vote wrong and mended; with the extra one a tie of 0 and 1
+]
+SFT = [
+    episode("0000", "0", "0", id="a"),
+    episode("0001", "0", "0", id="b"),
+    episode("1110", "0", "0", id="c"),
+    episode("0011", "0", "0", id="d"),
+]
+
+
+def config(root: Path) -> Any:
+    return OmegaConf.create({"recipe": "toy", "run_dir": str(root), "gsr": {"seed": 7}})
+
+
+def write_log(root: Path, stage: str, rows: list[tuple[int, dict[str, float]]], tail: str = "") -> None:
+    (root / stage).mkdir(parents=True)
+    lines = [json.dumps({"step": step, "data": data}) + "\n" for step, data in rows]
+    (root / stage / "metrics.jsonl").write_text("".join(lines) + tail)
+
+
+def train_step(reward: float, correlation: float) -> dict[str, float]:
+    return {
+        "gsr/train/candidate/reward": reward,
+        "gsr/train/refinement/reward": reward / 2,
+        "gsr/train/candidate/response_length": 9.0,
+        CORRELATION: correlation,
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run with two evaluated stages, and logs of sft and train."""
+    write_episodes(tmp_path / "episodes" / "base.jsonl", BASE)
+    write_episodes(tmp_path / "episodes" / "sft.jsonl", SFT)
+    write_log(tmp_path, "sft", [(1, {"train/loss": 2.0}), (2, {"train/loss": 1.0})])
+    steps = [(1, train_step(0.25, 0.999)), (2, train_step(0.5, 0.991)), (3, train_step(0.75, 0.998))]
+    write_log(tmp_path, "train", [(0, {"gsr/val/toy/maj@4": 0.5}), *steps], tail='{"step": 4, "da')
+    return tmp_path
+
+
+def test_base_by_hand() -> None:
+    figures = report.stage_figures("base", BASE)
+    assert list(figures) == [
+        "name", "n", "k", "pass@1", "pass@4", "maj@4", "maj@5", "selfref@4", "refinement_gap", "ci_low", "ci_high",
+        "all_wrong_n", "all_wrong_recovery", "right_to_wrong", "wrong_to_right",
+        "agrees_with_majority", "agrees_with_none",
+    ]  # fmt: skip
+    assert figures["ci_low"] < figures["refinement_gap"] < figures["ci_high"]
+    assert {key: value for key, value in figures.items() if not key.startswith("ci_")} == pytest.approx(
+        {
+            "name": "base",
+            "n": 4,
+            "k": 4,
+            "pass@1": (0 + 2 / 4 + 0 + 1 / 4) / 4,
+            "pass@4": 2 / 4,
+            "maj@4": 1 / 4,
+            "maj@5": (0 + 1 + 0 + 1 / 2) / 4,
+            "selfref@4": 2 / 4,
+            "refinement_gap": 1 / 4,
+            "all_wrong_n": 2,
+            "all_wrong_recovery": 1 / 2,
+            "right_to_wrong": 1.0,
+            "wrong_to_right": 2 / 3,
+            "agrees_with_majority": 1 / 4,
+            "agrees_with_none": 1 / 4,
+        }
+    )
+
+
+def majority(answers: list[str | None]) -> float:
+    """Share of "0" among the most frequent answers: the vote of these one-character answers."""
+    votes = Counter(answer for answer in answers if answer is not None)
+    tied = [answer for answer, n in votes.items() if n == max(votes.values())]
+    return tied.count("0") / max(len(tied), 1)
+
+
+def test_report_json_is_recomputed_from_the_episode_files(folder: Path) -> None:
+    report.run(config(folder))
+    written = json.loads((folder / "report.json").read_text())
+    assert [stage["name"] for stage in written["stages"]] == ["base", "sft"]
+    for stage in written["stages"]:
+        rows = read_episodes(folder / "episodes" / f"{stage['name']}.jsonl")
+        n = len(rows)
+        flags = [[one.correct for one in row.candidates] for row in rows]
+        votes = [majority([one.answer for one in row.candidates]) for row in rows]
+        five = [majority([one.answer for one in row.candidates + row.extra_candidates]) for row in rows]
+        refined = [row.refinements[0].correct for row in rows]
+        assert stage["pass@1"] == pytest.approx(sum(sum(one) / 4 for one in flags) / n)
+        assert stage["pass@4"] == pytest.approx(sum(any(one) for one in flags) / n)
+        assert stage["maj@4"] == pytest.approx(sum(votes) / n)
+        assert stage["maj@5"] == pytest.approx(sum(five) / n)
+        assert stage["selfref@4"] == pytest.approx(sum(refined) / n)
+        assert stage["refinement_gap"] == pytest.approx((sum(refined) - sum(votes)) / n)
+        assert stage["all_wrong_n"] == sum(not any(one) for one in flags)
+
+
+def test_run_facts(folder: Path) -> None:
+    report.run(config(folder))
+    written = json.loads((folder / "report.json").read_text())
+    assert (written["seed"], written["wall_s"], written["peak_rss_gb"]) == (7, None, None)
+    assert written["rollout_actor_corr_min"] == 0.991
+    (folder / "usage.json").write_text('{"wall_s": 600.0, "peak_rss_gb": 9.5}')
+    report.run(config(folder))
+    written = json.loads((folder / "report.json").read_text())
+    assert (written["wall_s"], written["peak_rss_gb"]) == (600.0, 9.5)
+    assert "10 minutes; at most 9.5 GB of memory" in (folder / "report.md").read_text()
+
+
+def test_other_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report.run(config(folder))
+    log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    # the line that is still being written is not there
+    assert [(row["stage"], row["step"]) for row in log] == [("sft", 1), ("sft", 2), *(("train", i) for i in range(4))]
+    assert log[0]["data"] == {"train/loss": 2.0}
+    assert OmegaConf.load(folder / "config.yaml") == config(folder)
+    text = (folder / "report.md").read_text()
+    for name in ("stages", "by_correct", "training"):
+        assert (folder / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"(plots/{name}.png)" in text
+    assert "(model/)" not in text  # nothing was trained
+    assert str(folder / "report.md") in capsys.readouterr().out
+
+
+def test_page(folder: Path) -> None:
+    report.run(config(folder))
+    text = (folder / "report.md").read_text()
+    assert "| gsr/train/candidate/reward | 0.25 (step 1) | 0.5 (step 2) | 0.75 (step 3) |" in text
+    assert "| maj@5: a vote with as many responses as selfref@4 | 37.5 % | 75.0 % |" in text
+    assert "| **Refinement Gap: selfref@4 - maj@4**, points | +25.0 | +37.5 |" in text
+    assert "| 0 | 50.0 % (2) | - (0) |" in text
+    assert "| 1 | 100.0 % (1) | 100.0 % (1) |" in text
+    assert "### Vote wrong, and mended\n\nProblem `c`" in text  # of sft, the last that was evaluated
+
+
+def stage(low: float | None, high: float | None) -> dict[str, Any]:
+    gap = None if low is None or high is None else (low + high) / 2
+    return report.stage_figures("sft", SFT) | {"refinement_gap": gap, "ci_low": low, "ci_high": high}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "says"),
+    [
+        (0.01, 0.05, "the refinement beats the vote over the same candidates: a gap of +3.0 points"),
+        (-0.01, 0.05, "a gap has not been shown: a gap of +2.0 points, interval -1.0 to +5.0, which includes 0"),
+        (0.0, 0.05, "a gap has not been shown"),
+        (-0.05, -0.01, "the refinement is worse than the vote"),
+        (None, None, "no refinements, so no gap"),
+    ],
+)
+def test_honest_about_the_gap(low: float | None, high: float | None, says: str) -> None:
+    whole = {"stages": [stage(low, high)], "seed": 0, "wall_s": None, "peak_rss_gb": None}
+    assert says in page("toy", whole | {"rollout_actor_corr_min": None}, {"sft": SFT}, [], [])
+
+
+def test_different_problems_are_said_to_be_so(folder: Path) -> None:
+    assert "different problems" not in _text(folder)
+    write_episodes(folder / "episodes" / "sft.jsonl", SFT[:3])
+    assert "different problems" in _text(folder)
+
+
+def _text(folder: Path) -> str:
+    report.run(config(folder))
+    return (folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_text_of_a_model_cannot_break_the_page(folder: Path) -> None:
+    wild = Response("```\n# not a heading\n```` \ud800", "1", False)
+    row = Episode("a", "toy", "?", "0", (wild,) * 4, (wild,))
+    write_episodes(folder / "episodes" / "sft.jsonl", [row])
+    assert "`````text\n```\n# not a heading\n```` \\ud800\n`````" in _text(folder)
+
+
+def test_base_alone_without_refinements(tmp_path: Path) -> None:
+    write_episodes(tmp_path / "episodes" / "base.jsonl", [episode("01"), episode("11", id="2")])
+    text = _text(tmp_path)
+    (only,) = json.loads((tmp_path / "report.json").read_text())["stages"]
+    assert (only["maj@2"], only["maj@3"], only["selfref@2"], only["agrees_with_none"]) == (0.25, None, None, None)
+    assert "## Training" not in text
+    assert "## Episodes" not in text
+
+
+def test_several_datasets_count_the_same() -> None:
+    rows = [episode("00", "0", dataset="x"), *(episode("11", "2", dataset="y", id=str(i)) for i in range(3))]
+    figures = report.stage_figures("base", rows)
+    assert (figures["n"], figures["all_wrong_n"]) == (4, 3)
+    assert (figures["pass@1"], figures["agrees_with_majority"], figures["agrees_with_none"]) == (0.5, 0.5, 0.5)
+
+
+def test_nothing_to_report(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no episodes .* `gsr-rl run recipe=toy` makes them"):
+        report.run(config(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_unequal_k(folder: Path) -> None:
+    write_episodes(folder / "episodes" / "grpo.jsonl", [episode("01", "0")])
+    with pytest.raises(UsageError, match=r"K differs between stages \(base 4, sft 4, grpo 2\)"):
+        report.run(config(folder))
+
+
+@pytest.mark.parametrize("line", ["oops", "[]", '{"step": 1}', '{"step": "x", "data": {}}', '{"step": 1, "data": 2}'])
+def test_bad_log(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(f'{{"step": 0, "data": {{}}}}\n{line}\n')
+    with pytest.raises(UsageError, match=r"metrics.jsonl:2: not a line"):
+        report.read_log(path, "train")
