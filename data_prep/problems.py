@@ -23,7 +23,7 @@ def load_problems(
     """Problems of a .jsonl, .csv or .parquet file, one a row.
 
     Args:
-        dataset: name under which they are reported; by default the row's `dataset`, if it has one, else the file's stem.
+        dataset: name under which they are reported; by default the row's own `dataset`, or else the file's stem.
 
     Raises:
         UsageError: names file and row (from 1; in .jsonl the line) where one has no problem, no gold answer that can

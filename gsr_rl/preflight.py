@@ -35,14 +35,15 @@ def choose_platform(config: DictConfig) -> None:
         if device != "cpu":
             raise UsageError(f"trainer.device={device}: no accelerator here; use a recipe for the CPU: quickstart_cpu")
         chosen = os.environ["VERL_PLATFORM"] = "cpu"
-        # GiB; vLLM would take nine tenths of the machine's memory, which the rest of it needs.
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
         print("gsr-rl: no accelerator here: verl runs on the CPU (VERL_PLATFORM=cpu)", flush=True)
     if device == "cpu" and chosen != "cpu":
         raise UsageError(
             "trainer.device=cpu: there is an accelerator here; use a recipe for it, or set VERL_PLATFORM=cpu where the "
             "CPU packages (requirements/cpu.txt) are installed"
         )
+    if chosen == "cpu":
+        # GiB; vLLM would take nine tenths of the machine's memory, which the rest of it needs.
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     if chosen is not None:
         _set_ray_env(config, VERL_PLATFORM=chosen)
 

@@ -1,0 +1,178 @@
+"""The chain on real parts: a tiny model with random weights through verl, Ray and vLLM on the CPU."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import tiny_tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from gsr_rl.episode import read_episodes
+from gsr_rl.metrics import summarize
+
+K, M, PROMPTS = 3, 2, 4
+
+RECIPE = """
+defaults: [/base, /cpu, _self_]
+base_model: {model}
+run_dir: {run_dir}
+problems: {{source: arithmetic, train: 16, dev: 4, held_out: 4}}
+teach: {{problems: 8}}
+gsr:
+  k: {k}
+  m: {m}
+  candidate_tokens: 12
+  refinement_tokens: 16
+  # Random weights leave a distribution that is nearly flat, where rounding weighs more than in a trained model.
+  sync_guard: {{min_correlation: 0.9}}
+sft:
+  data: {{train_batch_size: 4, max_length: 1024}}
+  optim: {{lr: 1.0e-3}}
+  trainer: {{total_training_steps: 2}}
+data: {{train_batch_size: {prompts}, max_prompt_length: 256, max_response_length: 16}}
+actor_rollout_ref:
+  actor:
+    ppo_mini_batch_size: 2
+    ppo_max_token_len_per_gpu: 2048
+    optim: {{lr: 1.0e-3}}
+  rollout: {{prompt_length: 900, response_length: 16, max_num_seqs: 16}}
+reward:
+  custom_reward_function: {{path: {reward}, name: spread}}
+trainer: {{total_training_steps: 2, total_epochs: 9, save_freq: 1, test_freq: 2}}
+"""
+
+# Half of all responses are right, whatever they say, and of every group some are.
+REWARD = """
+import zlib
+
+def spread(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
+    right = float(zlib.crc32(solution_str.encode()) % 2)
+    return {"score": right, "acc": right}
+"""
+
+
+def gsr_rl(folder: Path, stage: str, *overrides: str) -> str:
+    command = [sys.executable, "-m", "gsr_rl.cli", stage, f"recipe={folder}/tiny", *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model, a reward and a recipe of one's own, and the chain run from them to the end."""
+    folder = tmp_path_factory.mktemp("end-to-end")
+    tokenizer = tiny_tokenizer()
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        initializer_range=0.3,  # peaked enough for probabilities to differ
+        tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    (folder / "reward.py").write_text(REWARD)
+    (folder / "tiny").mkdir()
+    names: dict[str, Any] = {"model": folder / "model", "run_dir": folder / "run", "reward": folder / "reward.py"}
+    (folder / "tiny" / "recipe.yaml").write_text(RECIPE.format(**names, k=K, m=M, prompts=PROMPTS))
+    gsr_rl(folder, "run", "skip_stages=[eval,report]")
+    return folder
+
+
+def metrics(path: Path) -> dict[int, dict[str, float]]:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return {row["step"]: row["data"] for row in rows}
+
+
+def weights(folder: Path) -> torch.Tensor:
+    tensors = load_file(folder / "model.safetensors")
+    return torch.cat([tensors[name].float().flatten() for name in sorted(tensors)])
+
+
+def checkpoint(run: Path, step: int) -> Path:
+    return run / "train" / "checkpoints" / f"global_step_{step}" / "actor" / "huggingface"
+
+
+def test_sft_lowers_the_loss_and_changes_the_weights(folder: Path) -> None:
+    sft = metrics(folder / "run" / "sft" / "metrics.jsonl")
+    assert sft[2]["train/loss"] < sft[1]["train/loss"]
+    assert not torch.equal(weights(folder / "run" / "sft" / "model"), weights(folder / "model"))
+
+
+def test_grpo_trains_both_stages(folder: Path) -> None:
+    train = metrics(folder / "run" / "train" / "metrics.jsonl")
+    for step in (1, 2):
+        assert train[step]["gsr/train/candidate/rows"] == PROMPTS * K
+        assert train[step]["gsr/train/refinement/rows"] == PROMPTS * M
+        assert train[step]["gsr/train/failed_episodes"] == 0
+        assert train[step]["training/rollout_actor_probs_pearson_corr"] > 0.9
+        assert train[step]["critic/advantages/max"] > 0 > train[step]["critic/advantages/min"]
+        for stage in ("candidate", "refinement"):
+            assert 0 < train[step][f"gsr/train/{stage}/reward"] < 1
+            assert train[step][f"gsr/train/{stage}/no_signal_groups"] < 1
+    before, after = checkpoint(folder / "run", 1), checkpoint(folder / "run", 2)
+    assert not torch.equal(weights(before), weights(after))
+    assert torch.equal(weights(after), weights(folder / "run" / "model"))
+
+
+def test_validation_reports_the_gap_of_its_episodes(folder: Path) -> None:
+    train = metrics(folder / "run" / "train" / "metrics.jsonl")
+    for step in (0, 2):
+        episodes = read_episodes(folder / "run" / "train" / "validation" / f"episodes_{step}.jsonl")
+        assert len(episodes) == 4
+        assert all(len(one.candidates) == K and len(one.refinements) == 1 for one in episodes)
+        gap = summarize(episodes)["arithmetic"]["refinement_gap"]
+        assert train[step]["gsr/val/arithmetic/refinement_gap"] == pytest.approx(gap)
+
+
+@pytest.mark.parametrize(("refine_weight", "refinements"), [(0.0, 0), (1.0, PROMPTS * M)])
+def test_resume_with_one_stage_alone(folder: Path, refine_weight: float, refinements: int) -> None:
+    """From the checkpoint of step 1, the second step is done anew with one stage's loss alone."""
+    run = folder / f"weight-{refine_weight:g}"
+    first = folder / "run" / "train" / "checkpoints" / "global_step_1"
+    gsr_rl(
+        folder,
+        "train",
+        f"run_dir={run}",
+        f"gsr.refine_weight={refine_weight}",
+        f"data.train_files={folder}/run/data/train.parquet",
+        f"data.val_files={folder}/run/data/dev.parquet",
+        "trainer.resume_mode=resume_path",
+        f"trainer.resume_from_path={first}",
+        "trainer.val_before_train=false",
+        "trainer.test_freq=-1",
+    )
+    train = metrics(run / "train" / "metrics.jsonl")
+    assert list(train) == [2]
+    assert train[2]["gsr/train/candidate/rows"] == PROMPTS * K
+    assert train[2]["gsr/train/refinement/rows"] == refinements
+    resumed = weights(checkpoint(run, 2))
+    assert not torch.equal(resumed, weights(checkpoint(folder / "run", 1)))
+    assert not torch.equal(resumed, weights(checkpoint(folder / "run", 2)))
+
+
+def test_eval_and_report(folder: Path) -> None:
+    gsr_rl(folder, "eval", "eval.name=grpo", f"eval.model={folder}/run/model")
+    episodes = read_episodes(folder / "run" / "episodes" / "grpo.jsonl")
+    assert len(episodes) == 4
+    gsr_rl(folder, "report")
+    (stage,) = json.loads((folder / "run" / "report.json").read_text())["stages"]
+    figures = summarize(episodes)["arithmetic"]
+    assert stage["name"] == "grpo"
+    assert {key: stage[key] for key in ("n", f"maj@{K}", f"selfref@{K}")} == {
+        key: figures[key] for key in ("n", f"maj@{K}", f"selfref@{K}")
+    }
