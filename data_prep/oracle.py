@@ -61,10 +61,12 @@ class OracleTeacher:
         return "\n".join([*(f"{step} = {step.value}" for step in steps), f"\\boxed{{{steps[-1].value}}}"])
 
     def refine(self, problem: Problem, candidates: Sequence[str]) -> str:
-        """One line a candidate (its first error, else whether its answer is right), then the oracle's own solution."""
+        """The oracle's own steps, then one line a candidate (its first error, else whether its answer is right), then
+        the boxed answer. Its own steps come first, so that a small model can lean on them when it judges."""
         steps = _steps(problem)
+        *solution, answer = self.solve(problem).split("\n")
         judged = [f"Solution {i}: {_judge(text, steps)}" for i, text in enumerate(candidates, start=1)]
-        return "\n".join([*judged, self.solve(problem)])
+        return "\n".join([*solution, *judged, answer])
 
 
 def _steps(problem: Problem) -> list[Step]:

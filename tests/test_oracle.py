@@ -11,7 +11,8 @@ from rewards.answers import equivalent, extract_answer
 
 ORACLE = OracleTeacher()
 SUM = Problem("7+5-3", "arithmetic", "What is 7 + 5 - 3?", "9")
-SOLVED = "7 + 5 = 12\n12 - 3 = 9\n\\boxed{9}"
+STEPS, BOX = "7 + 5 = 12\n12 - 3 = 9", "\\boxed{9}"
+SOLVED = f"{STEPS}\n{BOX}"
 
 
 def test_solve_goes_from_left_to_right() -> None:
@@ -20,9 +21,9 @@ def test_solve_goes_from_left_to_right() -> None:
     assert ORACLE.solve(below_zero) == "2 - 9 = -7\n-7 + 4 = -3\n\\boxed{-3}"
 
 
-def test_refine_judges_every_candidate_in_order_and_then_solves() -> None:
+def test_refine_solves_judges_every_candidate_in_order_and_answers() -> None:
     refined = ORACLE.refine(SUM, ["7 + 5 = 13\n13 - 3 = 10\n\\boxed{10}", SOLVED])
-    assert refined == f"Solution 1: 7 + 5 is 12, not 13.\nSolution 2: correct.\n{SOLVED}"
+    assert refined == f"{STEPS}\nSolution 1: 7 + 5 is 12, not 13.\nSolution 2: correct.\n{BOX}"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_refine_judges_every_candidate_in_order_and_then_solves() -> None:
     ],
 )
 def test_judgement(candidate: str, judged: str) -> None:
-    assert ORACLE.refine(SUM, [candidate]) == f"Solution 1: {judged}\n{SOLVED}"
+    assert ORACLE.refine(SUM, [candidate]) == f"{STEPS}\nSolution 1: {judged}\n{BOX}"
 
 
 @pytest.mark.parametrize("text", ["What is 7?", "What is 7 * 5?", "What is 2 * 7 + 5?", "What is half of 7 + 5?"])
@@ -102,16 +103,17 @@ def value(step: str) -> int:
 def test_everything_the_oracle_says_is_true(data: st.DataObject) -> None:
     problem, terms = data.draw(sums())
     candidates = data.draw(st.lists(attempts(terms), max_size=4))
-    judged = ORACLE.refine(problem, candidates).split("\n")
-    solution = judged[len(candidates) :]
+    *refined, box = ORACLE.refine(problem, candidates).split("\n")
+    solution, judged = [*refined[: len(terms) - 1], box], refined[len(terms) - 1 :]
 
     assert solution == ORACLE.solve(problem).split("\n")
+    assert len(judged) == len(candidates)
     assert len(solution) == len(terms) and solution[-1] == f"\\boxed{{{sum(terms)}}}"
     for line in solution[:-1]:
         step, result = line.split(" = ")
         assert value(step) == int(result)
 
-    for number, (line, candidate) in enumerate(zip(judged, candidates, strict=False), start=1):
+    for number, (line, candidate) in enumerate(zip(judged, candidates, strict=True), start=1):
         judgement = line.removeprefix(f"Solution {number}: ")
         answer, written = extract_answer(candidate), [text.strip() for text in candidate.splitlines()]
         right = answer is not None and equivalent(answer, problem.gold)
@@ -136,5 +138,5 @@ def test_everything_the_oracle_says_is_true(data: st.DataObject) -> None:
 @given(st.text())
 def test_any_text_is_judged_on_one_line(candidate: str) -> None:
     lines = ORACLE.refine(SUM, [candidate]).split("\n")
-    assert len(lines) == 4 and lines[0].startswith("Solution 1: ")
+    assert len(lines) == 4 and lines[2].startswith("Solution 1: ")
     assert ORACLE.refine(SUM, [candidate]) == "\n".join(lines)

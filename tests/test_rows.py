@@ -123,7 +123,7 @@ def test_one_direct_row_a_problem_and_one_refine_row_an_episode() -> None:
     assert refine[0].kind == "refine"
     assert "1) \\boxed{11}" in refine[0].prompt and "2) hm" in refine[0].prompt
     assert refine[0].response == (
-        "Solution 1: the answer 11 is wrong.\nSolution 2: no answer.\n7 + 5 = 12\n\\boxed{12}"
+        "7 + 5 = 12\nSolution 1: the answer 11 is wrong.\nSolution 2: no answer.\n\\boxed{12}"
     )
 
 
