@@ -5,9 +5,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from omegaconf import DictConfig
 
 from gsr_rl.errors import UsageError
@@ -63,20 +65,43 @@ def run(config: DictConfig, arguments: Sequence[str]) -> None:
         SystemExit: with the exit code of the stage that failed; what was done stays, and the next start goes on there.
     """
     base_model(config)  # converted once, before the stages look for it
+    folder = RunFolder.of(config)
     for step in steps(config):
         if step.result.exists():
             print(f"gsr-rl run: {step.stage}: {step.result} is there already", flush=True)
             continue
         print(f"gsr-rl run: {step.stage}", flush=True)
-        _command(step.stage, [*arguments, *step.overrides])
+        _command(folder, step.stage, [*arguments, *step.overrides])
     if "report" not in config.skip_stages:
-        _command("report", arguments)
+        _command(folder, "report", arguments)
 
 
-def _command(stage: str, arguments: Sequence[str]) -> None:
-    started = time.monotonic()
+def _command(folder: RunFolder, stage: str, arguments: Sequence[str]) -> None:
+    started, peak = time.monotonic(), 0
     command = [sys.executable, "-m", "gsr_rl.cli", stage, *arguments]
-    code = subprocess.run(command, check=False, env=os.environ | {"PYTHONUNBUFFERED": "1"}).returncode
-    if code != 0:
-        raise SystemExit(code)
-    print(f"gsr-rl run: {stage} took {time.monotonic() - started:.0f} s", flush=True)
+    process = subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    try:
+        while process.poll() is None:
+            peak = max(peak, _resident(process.pid))
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=2)
+    except BaseException:  # an interrupt of the chain is one of its stage
+        process.terminate()
+        process.wait()
+        raise
+    wall = time.monotonic() - started
+    folder.add_usage(wall, peak / 1e9)
+    if process.returncode != 0:
+        raise SystemExit(process.returncode)
+    print(f"gsr-rl run: {stage} took {wall:.0f} s", flush=True)
+
+
+def _resident(pid: int) -> int:
+    """Bytes resident in a process and all that it started; pages that they share count in each."""
+    total = 0
+    with suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        for process in [root, *root.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                total += process.memory_info().rss
+    return total

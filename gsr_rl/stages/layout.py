@@ -1,5 +1,6 @@
 """Where the stages of a run put their results, and how a stage knows what is there."""
 
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from data_prep.tables import replacing
 from gsr_rl.errors import UsageError
 
 
@@ -45,6 +47,17 @@ class RunFolder:
 
     def episodes(self, name: str) -> Path:
         return self.root / "episodes" / f"{name}.jsonl"
+
+    @property
+    def usage(self) -> Path:
+        return self.root / "usage.json"
+
+    def add_usage(self, wall_s: float, peak_rss_gb: float) -> None:
+        """Add a stage to what the run has used: seconds of all its starts, and the most memory at one time."""
+        used = json.loads(self.usage.read_text()) if self.usage.exists() else {"wall_s": 0.0, "peak_rss_gb": 0.0}
+        used = {"wall_s": used["wall_s"] + wall_s, "peak_rss_gb": max(used["peak_rss_gb"], peak_rss_gb)}
+        with replacing(self.usage) as temporary:
+            temporary.write_text(json.dumps(used))
 
 
 def base_model(config: DictConfig) -> str:

@@ -22,8 +22,6 @@ from gsr_rl.verl_plugin.sync_guard import CORRELATION
 
 EVALUATED = ("base", "sft", "grpo")
 LOGGED = ("warmup", "sft", "train")
-# {"wall_s": ..., "peak_rss_gb": ...} of the whole chain, if it left them.
-USAGE_FILE = "usage.json"
 
 
 def run(config: DictConfig) -> None:
@@ -40,8 +38,7 @@ def run(config: DictConfig) -> None:
             f"`gsr-rl eval recipe={config.recipe} eval.name=base` those of the base model"
         )
     log = [row for stage in LOGGED if (path := folder.metrics(stage)).exists() for row in read_log(path, stage)]
-    usage_path = folder.root / USAGE_FILE
-    usage = json.loads(usage_path.read_text()) if usage_path.exists() else {}
+    usage = json.loads(folder.usage.read_text()) if folder.usage.exists() else {}
     report = build_report(episodes, log, int(config.gsr.seed), usage)
 
     _write(folder.root / "report.json", json.dumps(report, indent=2) + "\n")

@@ -1,0 +1,71 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from gsr_rl.compose import load_recipe
+from gsr_rl.errors import UsageError
+from gsr_rl.stages.chain import steps
+
+
+def chain(run_dir: Path, *overrides: str) -> list[tuple[str, str]]:
+    config: Any = load_recipe("quickstart_cpu", [f"run_dir={run_dir}", *overrides])
+    return [(step.stage, str(step.result.relative_to(run_dir))) for step in steps(config)]
+
+
+def test_every_model_is_evaluated_after_it_is_made(tmp_path: Path) -> None:
+    assert chain(tmp_path) == [
+        ("data", "data/dev.parquet"),
+        ("warmup", "warmup/model"),
+        ("teach", "teach/train.parquet"),
+        ("sft", "sft/model"),
+        ("eval", "episodes/base.jsonl"),
+        ("eval", "episodes/sft.jsonl"),
+        ("train", "model"),
+        ("eval", "episodes/grpo.jsonl"),
+    ]
+
+
+def test_what_is_skipped_is_not_evaluated(tmp_path: Path) -> None:
+    stages = [stage for stage, _ in chain(tmp_path, "skip_stages=[train]", "warmup.steps=0")]
+    assert stages == ["data", "teach", "sft", "eval", "eval"]
+    assert chain(tmp_path, "skip_stages=[sft,train,teach,warmup]") == [
+        ("data", "data/dev.parquet"),
+        ("eval", "episodes/base.jsonl"),
+    ]
+
+
+def test_an_unknown_stage_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no stage sfft; stages: data, warmup"):
+        chain(tmp_path, "skip_stages=[sfft]")
+
+
+def test_an_interrupt_ends_the_stage_too(tmp_path: Path) -> None:
+    """The chain is interrupted while its first stage runs: both end, with the exit code of an interrupt."""
+    stage = "import time; print('started', flush=True); time.sleep(600)"
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "import gsr_rl.stages.chain as chain\n"
+        "from gsr_rl.stages.layout import RunFolder\n"
+        "import signal; signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        f"sys.executable = {str(tmp_path / 'python')!r}\n"
+        f"chain._command(RunFolder(Path({str(tmp_path)!r})), 'data', [])\n"
+    )
+    stand_in = tmp_path / "python"
+    stand_in.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{stage}"\n')
+    stand_in.chmod(0o755)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None and process.stdout.readline() == b"started\n"
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) != 0
+    deadline = time.monotonic() + 10
+    while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
+        assert time.monotonic() < deadline
