@@ -77,6 +77,10 @@ class GsrConfig:
             mend = "above 0 (at 0 all candidates are the same)"
             require(sampling.temperature > 0, f"{key}.temperature", sampling.temperature, mend)
             require(0 < sampling.top_p <= 1, f"{key}.top_p", sampling.top_p, "above 0 and at most 1")
+            require(sampling.top_k == -1 or sampling.top_k >= 1, f"{key}.top_k", sampling.top_k, "-1 (all) or from 1")
+        guard, key = self.sync_guard, "gsr.sync_guard"
+        require(-1 <= guard.min_correlation < 1, f"{key}.min_correlation", guard.min_correlation, "from -1 to below 1")
+        require(guard.timeout_s > 0, f"{key}.timeout_s", guard.timeout_s, "above 0 seconds")
 
     @property
     def max_response_tokens(self) -> int:

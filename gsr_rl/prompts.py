@@ -141,15 +141,17 @@ def fit_refine_prompt(
         return ids, texts
 
     text_ids = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
-    mark_ids = tokenizer.encode(f"{prompts.cut_off_mark} ", add_special_tokens=False)
-    frame = len(encode([""] * len(texts)))
-    if frame > max_tokens:
-        raise PromptTooLong(f"problem and frame take {frame} tokens, the refinement prompt may have {max_tokens}")
-    budget = max_tokens - frame
-    while True:
+    nothing = [prompts.cut_off_mark] * len(texts)
+    frame_ids = encode(nothing)
+    if len(frame_ids) > max_tokens:
+        raise PromptTooLong(
+            f"problem and frame take {len(frame_ids)} tokens, the refinement prompt may have {max_tokens}"
+        )
+    budget = max_tokens - len(frame_ids)
+    while budget > 0:
         granted = fair_share([len(one) for one in text_ids], budget)
         shown = [
-            text if grant >= len(one) else _tail(tokenizer, one, grant - len(mark_ids), prompts.cut_off_mark)
+            text if grant >= len(one) else _tail(tokenizer, one, grant, prompts.cut_off_mark)
             for text, one, grant in zip(texts, text_ids, granted, strict=True)
         ]
         ids = encode(shown)
@@ -157,9 +159,8 @@ def fit_refine_prompt(
             return ids, shown
         # Tokens do not add up exactly across a join: give back what is over and share again.
         budget -= len(ids) - max_tokens
+    return frame_ids, nothing
 
 
 def _tail(tokenizer: Tokenizer, ids: list[int], n: int, mark: str) -> str:
-    if n <= 0:
-        return ""
-    return f"{mark} {tokenizer.decode(ids[-n:], skip_special_tokens=True).strip()}"
+    return f"{mark} {tokenizer.decode(ids[-n:], skip_special_tokens=True).strip()}" if n > 0 else mark

@@ -102,6 +102,9 @@ def test_bad_values(settings: dict[str, Any], parts: list[str]) -> None:
             {"validation": {"candidate": {"temprature": 1}}},
             ["gsr.validation.candidate.temprature", "gsr.validation.candidate.temperature?"],
         ),
+        ({"validation": {"candidate": {"top_k": 0}}}, ["gsr.validation.candidate.top_k=0", "-1 (all) or from 1"]),
+        ({"sync_guard": {"min_correlation": math.nan}}, ["gsr.sync_guard.min_correlation=nan", "below 1"]),
+        ({"sync_guard": {"timeout_s": 0}}, ["gsr.sync_guard.timeout_s=0.0", "above 0"]),
         ({"sync_guard": {"zzz": 1}}, ["gsr.sync_guard.zzz: no such key", "has: min_correlation, timeout_s"]),
     ],
 )

@@ -47,13 +47,13 @@ reward:
 trainer: {{total_training_steps: 2, total_epochs: 9, save_freq: 1, test_freq: 2}}
 """
 
-# Half of all responses are right, whatever they say, and of every group some are.
+# Half of all responses are right, whatever they say, and no two of a group are rewarded alike.
 REWARD = """
 import zlib
 
 def spread(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
-    right = float(zlib.crc32(solution_str.encode()) % 2)
-    return {"score": right, "acc": right}
+    score = (zlib.crc32(solution_str.encode()) % 9973 + 1) / 9975
+    return {"score": score, "acc": float(score > 0.5)}
 """
 
 
@@ -123,7 +123,7 @@ def test_grpo_trains_both_stages(folder: Path) -> None:
         assert train[step]["critic/advantages/max"] > 0 > train[step]["critic/advantages/min"]
         for stage in ("candidate", "refinement"):
             assert 0 < train[step][f"gsr/train/{stage}/reward"] < 1
-            assert train[step][f"gsr/train/{stage}/no_signal_groups"] < 1
+            assert train[step][f"gsr/train/{stage}/no_signal_groups"] == 0
     before, after = checkpoint(folder / "run", 1), checkpoint(folder / "run", 2)
     assert not torch.equal(weights(before), weights(after))
     assert torch.equal(weights(after), weights(folder / "run" / "model"))
