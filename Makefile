@@ -40,7 +40,7 @@ clean:  ## remove .venv and caches; outputs stay
 $(PINS):
 	@[ "$$(uname -sm)" = "Linux x86_64" ] || $(call stop,needs Linux on x86-64 (WSL2 will do); this is $$(uname -sm))
 	@[ -n "$(PYTHON)" ] || $(call stop,needs Python 3.11 or 3.12 on the path; install one of them)
-	@command -v cc >/dev/null || $(call stop,needs a C compiler to build pycosat; install gcc)
+	@command -v g++ >/dev/null || $(call stop,needs a C++ compiler for what vLLM compiles as it starts; install g++)
 	@echo "make: installing into .venv with $(PYTHON); 2 minutes, longer on a slow network"
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv || $(call stop,$(PYTHON) cannot make environments; install its venv package)

@@ -57,54 +57,39 @@ def write_problems(path: str | Path, problems: Sequence[Problem]) -> None:
     write_jsonl(path, [row | {"answer": row.pop("gold")} for row in rows])
 
 
-def arithmetic_problems(
-    n: int, *, seed: int, terms: tuple[int, int] = (3, 3), digits: tuple[int, int] = (1, 1), name: str = "arithmetic"
-) -> list[Problem]:
-    """`n` distinct sums and differences such as "What is 7 + 5 - 3?", from reasoning-gym's `chain_sum`.
+def pair_sums(n: int, *, seed: int, numbers: int, largest: int, name: str = "pair_sums") -> list[Problem]:
+    """`n` distinct puzzles such as "Which two of 2, 5, 7, 9 add up to 14?", each with one solution.
+
+    A solution is easy to check and hard to guess: guesses scatter, so that a vote over them often fails though one of
+    them is right, and a refinement that checks them need not.
 
     Args:
-        terms: least and greatest number of terms.
-        digits: least and greatest number of digits of a term; within one problem all terms have equally many.
+        numbers: distinct numbers in a puzzle, in rising order.
+        largest: they are drawn uniformly from 1 to this one.
 
     Returns:
-        Problems whose id is the expression, so that equal problems have equal ids whatever the seed.
+        Problems whose gold answer is the pair, "(5, 9)", and whose id is the puzzle, such as "2,5,7,9=14".
 
     Raises:
-        UsageError: fewer than `n` distinct problems exist.
+        UsageError: settings out of range, or `n` puzzles not found.
     """
-    if not (n >= 1 and 2 <= terms[0] <= terms[1] and 1 <= digits[0] <= digits[1]):
-        raise UsageError(
-            f"arithmetic problems: {n=}, {terms=}, {digits=}; n from 1, terms from 2, digits from 1, rising"
-        )
-    if n > (distinct := _distinct_sums(terms, digits)):
-        raise UsageError(f"arithmetic problems: {n=}, but {terms=} and {digits=} give only {distinct}; ask for fewer")
-
-    from reasoning_gym.arithmetic.chain_sum import ChainSumConfig, ChainSumDataset
-
-    # chain_sum seeds its item i with seed + i: neighbouring seeds would give nearly the same problems.
-    stream_seed = random.Random(seed).getrandbits(48)
-    sums = ChainSumDataset(
-        ChainSumConfig(
-            min_terms=terms[0], max_terms=terms[1], min_digits=digits[0], max_digits=digits[1], seed=stream_seed
-        )
-    )
+    if n < 1 or numbers < 2 or largest < numbers:
+        raise UsageError(f"pair sums: {n=}, {numbers=}, {largest=}; n from 1, numbers from 2, largest from numbers")
+    rng = random.Random(seed)
     drawn: dict[str, Problem] = {}
-    for index in itertools.count():
-        item = sums[index]
-        expression = item["metadata"]["expression"]
-        problem_id = expression.replace(" ", "")
-        drawn[problem_id] = Problem(problem_id, name, f"What is {expression}?", item["answer"])
+    for _ in range(1000 * n):
+        listed = sorted(rng.sample(range(1, largest + 1), numbers))
+        pair = sorted(rng.sample(listed, 2))
+        total = sum(pair)
+        if sum(sum(other) == total for other in itertools.combinations(listed, 2)) > 1:
+            continue
+        text = ", ".join(map(str, listed))
+        problem_id = f"{text}={total}".replace(" ", "")
+        question = f"Which two of {text} add up to {total}?"
+        drawn[problem_id] = Problem(problem_id, name, question, f"({pair[0]}, {pair[1]})")
         if len(drawn) == n:
             return list(drawn.values())
-    raise AssertionError("unreachable")
-
-
-def _distinct_sums(terms: tuple[int, int], digits: tuple[int, int]) -> int:
-    def values(n_digits: int) -> int:
-        return 10 if n_digits == 1 else 9 * 10 ** (n_digits - 1)
-
-    sizes = itertools.product(range(terms[0], terms[1] + 1), range(digits[0], digits[1] + 1))
-    return sum(values(n_digits) ** n_terms * 2 ** (n_terms - 1) for n_terms, n_digits in sizes)
+    raise UsageError(f"pair sums: {numbers=}, {largest=} give {len(drawn)} puzzles, not {n}; ask for fewer")
 
 
 def split_problems(problems: Sequence[Problem], sizes: Mapping[str, int], seed: int) -> dict[str, list[Problem]]:

@@ -44,6 +44,9 @@ def choose_platform(config: DictConfig) -> None:
     if chosen == "cpu":
         # GiB; vLLM would take nine tenths of the machine's memory, which the rest of it needs.
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+        # Ray starts its actors with one thread each, and vLLM takes one of its own accord.
+        os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
+        _set_ray_env(config, OMP_NUM_THREADS=os.environ["OMP_NUM_THREADS"])
     if chosen is not None:
         _set_ray_env(config, VERL_PLATFORM=chosen)
 
@@ -100,8 +103,8 @@ def _files(value: Any) -> list[str]:
 def _check_source(config: DictConfig) -> None:
     source = str(config.problems.source)
     done = RunFolder.of(config).rl_rows("dev").exists()
-    if not done and source != "arithmetic" and not Path(source).is_file():
-        raise UsageError(f"problems.source={source}: no such file; give `arithmetic`, or a JSONL, parquet or CSV file")
+    if not done and source != "pair_sums" and not Path(source).is_file():
+        raise UsageError(f"problems.source={source}: no such file; give `pair_sums`, or a JSONL, parquet or CSV file")
 
 
 def load_tokenizer(model: str) -> Tokenizer:

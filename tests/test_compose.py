@@ -68,7 +68,7 @@ def own_recipe(folder: Path, text: str) -> str:
 
 
 def test_a_folder_of_one_s_own_is_a_recipe(tmp_path: Path) -> None:
-    own = own_recipe(tmp_path / "mine", "problems: {source: arithmetic}\ngsr: {k: 6, m: 3}\n")
+    own = own_recipe(tmp_path / "mine", "problems: {source: pair_sums}\ngsr: {k: 6, m: 3}\n")
     config = load_recipe(own, ["gsr.m=4"])
     assert (config.recipe, config.gsr.k, config.gsr.m) == ("mine", 6, 4)
     assert config.run_dir == "outputs/mine"

@@ -22,7 +22,7 @@ RECIPE = """
 defaults: [/base, /cpu, _self_]
 base_model: {model}
 run_dir: {run_dir}
-problems: {{source: arithmetic, train: 16, dev: 4, held_out: 4}}
+problems: {{source: pair_sums, train: 16, dev: 4, held_out: 4}}
 teach: {{problems: 8}}
 gsr:
   k: {k}
@@ -135,8 +135,8 @@ def test_validation_reports_the_gap_of_its_episodes(folder: Path) -> None:
         episodes = read_episodes(folder / "run" / "train" / "validation" / f"episodes_{step}.jsonl")
         assert len(episodes) == 4
         assert all(len(one.candidates) == K and len(one.refinements) == 1 for one in episodes)
-        gap = summarize(episodes)["arithmetic"]["refinement_gap"]
-        assert train[step]["gsr/val/arithmetic/refinement_gap"] == pytest.approx(gap)
+        gap = summarize(episodes)["pair_sums"]["refinement_gap"]
+        assert train[step]["gsr/val/pair_sums/refinement_gap"] == pytest.approx(gap)
 
 
 @pytest.mark.parametrize(("refine_weight", "refinements"), [(0.0, 0), (1.0, PROMPTS * M)])
@@ -171,7 +171,7 @@ def test_eval_and_report(folder: Path) -> None:
     assert len(episodes) == 4
     gsr_rl(folder, "report")
     (stage,) = json.loads((folder / "run" / "report.json").read_text())["stages"]
-    figures = summarize(episodes)["arithmetic"]
+    figures = summarize(episodes)["pair_sums"]
     assert stage["name"] == "grpo"
     assert {key: stage[key] for key in ("n", f"maj@{K}", f"selfref@{K}")} == {
         key: figures[key] for key in ("n", f"maj@{K}", f"selfref@{K}")

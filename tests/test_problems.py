@@ -1,4 +1,6 @@
+import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.problems import arithmetic_problems, load_problems, split_problems, write_problems
+from data_prep.problems import load_problems, pair_sums, split_problems, write_problems
 from gsr_rl.episode import Problem
 from gsr_rl.errors import UsageError
 
@@ -100,35 +102,32 @@ def test_written_problems_load_again(tmp_path_factory: pytest.TempPathFactory, p
     assert list(path.parent.iterdir()) == [path]
 
 
-def value(expression: str) -> int:
-    return sum(int(term) for term in expression.replace(" ", "").replace("-", " -").replace("+", " ").split())
-
-
-def test_arithmetic_problems_are_distinct_right_and_the_seed_decides() -> None:
-    problems = arithmetic_problems(200, seed=3, terms=(2, 4), digits=(1, 2), name="sums")
-    assert len({problem.problem for problem in problems}) == len({problem.id for problem in problems}) == 200
+@pytest.mark.parametrize(("numbers", "largest"), [(2, 9), (4, 9), (5, 15), (6, 30)])
+def test_a_pair_sum_has_one_solution_and_its_gold_answer_is_that(numbers: int, largest: int) -> None:
+    problems = pair_sums(30, seed=3, numbers=numbers, largest=largest, name="pairs")
+    assert len({problem.problem for problem in problems}) == len({problem.id for problem in problems}) == 30
     for problem in problems:
-        expression = problem.problem.removeprefix("What is ").removesuffix("?")
-        assert problem.dataset == "sums"
-        assert problem.id == expression.replace(" ", "")
-        assert value(expression) == int(problem.gold)
-        assert 2 <= len(expression.split()[::2]) <= 4
-    assert problems == arithmetic_problems(200, seed=3, terms=(2, 4), digits=(1, 2), name="sums")
-    other = arithmetic_problems(200, seed=4, terms=(2, 4), digits=(1, 2), name="sums")
-    assert len({problem.id for problem in other} & {problem.id for problem in problems}) < 50
+        *listed, total = (int(number) for number in re.findall(r"\d+", problem.problem))
+        solutions = [pair for pair in itertools.combinations(listed, 2) if sum(pair) == total]
+        assert [str(pair) for pair in solutions] == [problem.gold]
+        assert problem.dataset == "pairs"
+        assert problem.id == f"{','.join(map(str, listed))}={total}"
+        assert len(set(listed)) == numbers and min(listed) >= 1 and max(listed) <= largest
+    assert problems == pair_sums(30, seed=3, numbers=numbers, largest=largest, name="pairs")
+    assert problems != pair_sums(30, seed=4, numbers=numbers, largest=largest, name="pairs")
 
 
-def test_arithmetic_problems_fill_their_space_and_no_more() -> None:
-    # Two one-digit terms: 10 * 10 values and 2 operators.
-    assert len(arithmetic_problems(200, seed=0, terms=(2, 2))) == 200
-    with pytest.raises(UsageError, match="give only 200"):
-        arithmetic_problems(201, seed=0, terms=(2, 2))
+def test_pair_sums_fill_their_space_and_no_more() -> None:
+    # Of three of 1, 2, 3, 4: each triple has three pairs with sums of their own, but 4 triples * 3 pairs = 12.
+    assert len(pair_sums(12, seed=0, numbers=3, largest=4)) == 12
+    with pytest.raises(UsageError, match="give 12 puzzles, not 13; ask for fewer"):
+        pair_sums(13, seed=0, numbers=3, largest=4)
 
 
-@pytest.mark.parametrize(("terms", "digits"), [((1, 2), (1, 1)), ((3, 2), (1, 1)), ((2, 2), (0, 1))])
-def test_impossible_arithmetic_is_refused(terms: tuple[int, int], digits: tuple[int, int]) -> None:
-    with pytest.raises(UsageError, match="terms"):
-        arithmetic_problems(1, seed=0, terms=terms, digits=digits)
+@pytest.mark.parametrize(("n", "numbers", "largest"), [(0, 3, 9), (1, 1, 9), (1, 4, 3)])
+def test_impossible_pair_sums_are_refused(n: int, numbers: int, largest: int) -> None:
+    with pytest.raises(UsageError, match="pair sums: n="):
+        pair_sums(n, seed=0, numbers=numbers, largest=largest)
 
 
 @given(st.integers(0, 30), st.integers(1, 15), st.integers(1, 15), st.integers())

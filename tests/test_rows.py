@@ -22,19 +22,24 @@ from gsr_rl.episode import Episode, Problem, Response
 from gsr_rl.errors import UsageError
 from gsr_rl.prompts import PromptSet
 
-PROBLEMS = [Problem("7+5", "sums", "What is 7 + 5?", "12"), Problem("9-4", "sums", "What is 9 - 4?", "5")]
+PROBLEMS = [
+    Problem("7,5,4=12", "pairs", "Which two of 7, 5, 4 add up to 12?", "(7, 5)"),
+    Problem("9,4=13", "pairs", "Which two of 9, 4 add up to 13?", "(9, 4)"),
+]
 
 
 def test_rl_rows_have_the_columns_of_verl_and_read_back(tmp_path: Path) -> None:
     write_rl_rows(tmp_path / "train.parquet", PROBLEMS)
     assert read_rl_rows(tmp_path / "train.parquet") == PROBLEMS
     row = pd.read_parquet(tmp_path / "train.parquet").iloc[1].to_dict()
-    assert [dict(message) for message in row.pop("prompt")] == [{"role": "user", "content": "What is 9 - 4?"}]
+    assert [dict(message) for message in row.pop("prompt")] == [
+        {"role": "user", "content": "Which two of 9, 4 add up to 13?"}
+    ]
     assert row == {
-        "data_source": "sums",
+        "data_source": "pairs",
         "ability": "math",
-        "reward_model": {"style": "rule", "ground_truth": "5"},
-        "extra_info": {"id": "9-4", "index": 1},
+        "reward_model": {"style": "rule", "ground_truth": "(9, 4)"},
+        "extra_info": {"id": "9,4=13", "index": 1},
     }
 
 
@@ -108,27 +113,25 @@ def episode(problem: Problem, *texts: str) -> Episode:
 
 def test_one_direct_row_a_problem_and_one_refine_row_an_episode() -> None:
     episodes = [
-        episode(PROBLEMS[0], "\\boxed{11}", "hm"),
-        episode(PROBLEMS[0], "\\boxed{12}"),
+        episode(PROBLEMS[0], "\\boxed{(7, 4)}", "hm"),
+        episode(PROBLEMS[0], "\\boxed{(7, 5)}"),
         episode(PROBLEMS[1], "?"),
     ]
     prompts = PromptSet(direct="Q: {problem}", refine="Q: {problem}\n{candidates}", candidate="{index}) {text}")
     direct = direct_rows(PROBLEMS[:2], OracleTeacher(), prompts)
     refine = refine_rows(episodes, OracleTeacher(), prompts)
     assert direct == [
-        SftRow("7+5", "direct", "Q: What is 7 + 5?", "7 + 5 = 12\n\\boxed{12}"),
-        SftRow("9-4", "direct", "Q: What is 9 - 4?", "9 - 4 = 5\n\\boxed{5}"),
+        SftRow("7,5,4=12", "direct", "Q: Which two of 7, 5, 4 add up to 12?", "7 + 5 = 12\n\\boxed{(7, 5)}"),
+        SftRow("9,4=13", "direct", "Q: Which two of 9, 4 add up to 13?", "9 + 4 = 13\n\\boxed{(9, 4)}"),
     ]
-    assert [row.id for row in refine] == ["7+5", "7+5", "9-4"]
+    assert [row.id for row in refine] == ["7,5,4=12", "7,5,4=12", "9,4=13"]
     assert refine[0].kind == "refine"
-    assert "1) \\boxed{11}" in refine[0].prompt and "2) hm" in refine[0].prompt
-    assert refine[0].response == (
-        "7 + 5 = 12\nSolution 1: the answer 11 is wrong.\nSolution 2: no answer.\n\\boxed{12}"
-    )
+    assert "1) \\boxed{(7, 4)}" in refine[0].prompt and "2) hm" in refine[0].prompt
+    assert refine[0].response == ("Solution 1: 7 + 4 = 11, not 12.\nSolution 2: no pair.\n7 + 5 = 12\n\\boxed{(7, 5)}")
 
 
 def test_an_episode_without_candidates_is_refused() -> None:
-    with pytest.raises(UsageError, match="episode '7\\+5': no candidates"):
+    with pytest.raises(UsageError, match="episode '7,5,4=12': no candidates"):
         refine_rows([episode(PROBLEMS[0])], OracleTeacher(), PromptSet())
 
 

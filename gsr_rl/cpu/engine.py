@@ -7,5 +7,7 @@ training worker before the engine is looked up, and is too heavy for the plugin 
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead
 
+import gsr_rl.cpu.attention  # noqa: F401 (registers packed_sdpa)
+
 EngineRegistry.register(model_type="language_model", backend="fsdp2", device="cpu")(FSDPEngineWithLMHead)
 EngineRegistry.register(model_type="value_model", backend="fsdp2", device="cpu")(FSDPEngineWithValueHead)

@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from data_prep.problems import arithmetic_problems, load_problems, split_problems, write_problems
+from data_prep.problems import load_problems, pair_sums, split_problems, write_problems
 from data_prep.rows import write_rl_rows
 from gsr_rl.stages.layout import RunFolder
 
@@ -13,9 +13,9 @@ def run(config: DictConfig) -> None:
     """Write `<run_dir>/data/{train,dev,held_out}.{jsonl,parquet}`."""
     wanted, folder = config.problems, RunFolder.of(config)
     sizes = {split: int(wanted[split]) for split in SPLITS}
-    if wanted.source == "arithmetic":
-        terms, digits = tuple(wanted.terms), tuple(wanted.digits)
-        problems = arithmetic_problems(sum(sizes.values()), seed=wanted.seed, terms=terms, digits=digits)
+    if wanted.source == "pair_sums":
+        n = sum(sizes.values())
+        problems = pair_sums(n, seed=wanted.seed, numbers=wanted.numbers, largest=wanted.largest)
     else:
         problems = load_problems(wanted.source)
     for split, part in split_problems(problems, sizes, wanted.seed).items():

@@ -17,7 +17,7 @@ def run(config: DictConfig) -> None:
     from gsr_rl.verl_plugin.reward import load_judge
 
     folder = RunFolder.of(config)
-    problems = load_problems(folder.problems("held_out"))
+    problems = load_problems(folder.problems(config.eval.split))
     sampler = Sampler(config, config.eval.model or base_model(config), load_judge(config))
     episodes = sampler.refine(sampler.candidates(problems, extra=config.eval.extra_candidates))
     path = folder.episodes(config.eval.name)

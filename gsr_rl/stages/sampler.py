@@ -3,6 +3,7 @@
 The prompts are encoded by the same functions as in the rollout, so that their token ids are the same.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -38,6 +39,9 @@ class Sampler:
             "enforce_eager": rollout.enforce_eager,
             "seed": self.gsr.seed,
         }
+        if os.environ.get("VERL_PLATFORM") == "cpu":
+            # Processes of the engine's own would only compete with its threads for the cores: half the speed on two.
+            os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         self.llm = LLM(model, **{**engine, **OmegaConf.to_container(config.eval.engine, resolve=True)})  # pyright: ignore
 
     def candidates(self, problems: Sequence[Problem], extra: int = 0) -> list[Episode]:
