@@ -15,7 +15,9 @@ from typing import Any
 HELP = """\
 gsr-rl: reinforcement-learning fine-tuning for Generative Self-Refinement, on verl
 
-usage: gsr-rl <stage> recipe=<name> [key=value ...]
+usage: gsr-rl <stage> recipe=<name> [key=value ...] [--dry-run]
+
+--dry-run prints and saves the resolved configuration and what follows from it, and starts nothing.
 
 stages
   data      problems, split disjointly, as JSONL and as verl's parquet
@@ -74,12 +76,18 @@ def _run_stage(stage: str, arguments: list[str]) -> None:
 
     if stage not in STAGES:
         raise UsageError(f"{stage}: no such stage; stages: {', '.join(STAGES)}")
+    dry = "--dry-run" in arguments
+    arguments = [one for one in arguments if one != "--dry-run"]
     recipe = [one.removeprefix("recipe=") for one in arguments if one.startswith("recipe=")]
     if len(recipe) != 1:
         raise UsageError("recipe: missing; say recipe=<name>, for example recipe=quickstart_cpu")
     from gsr_rl.compose import load_recipe
 
     config = load_recipe(recipe[0], [one for one in arguments if not one.startswith("recipe=")])
+    if dry:
+        from gsr_rl import dry_run
+
+        return dry_run.run(config)
     if stage in ON_DEVICE:
         from gsr_rl.preflight import check, choose_platform
 

@@ -39,7 +39,8 @@ class Episode:
     """One set of candidates for one problem, in the order in which the refiner saw them, and what became of it.
 
     `refinements` are responses to the problem and all of `candidates`; `extra_candidates` are further direct responses
-    that the refiner did not see (for the equal-budget baseline maj@K+1).
+    that the refiner did not see (for the equal-budget baseline maj@K+1). `swapped_refinements` are a control: responses
+    to this problem and the candidates of another.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Episode:
     candidates: tuple[Response, ...]
     refinements: tuple[Response, ...] = ()
     extra_candidates: tuple[Response, ...] = ()
+    swapped_refinements: tuple[Response, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of one line; `from_dict` reads it back."""
@@ -61,13 +63,12 @@ class Episode:
         Raises:
             UsageError: a key is missing or its value has the wrong type.
         """
-        texts = {key: _get(row, key, str, "") for key in ("id", "dataset", "problem", "gold")}
-        return cls(
-            **texts,
-            candidates=_responses(row, "candidates"),
-            refinements=_responses(row, "refinements") if "refinements" in row else (),
-            extra_candidates=_responses(row, "extra_candidates") if "extra_candidates" in row else (),
-        )
+        texts: dict[str, Any] = {key: _get(row, key, str, "") for key in ("id", "dataset", "problem", "gold")}
+        optional = ("refinements", "extra_candidates", "swapped_refinements")
+        responses: dict[str, Any] = {
+            key: _responses(row, key) for key in ("candidates", *(key for key in optional if key in row))
+        }
+        return cls(**texts, **responses)
 
 
 def _responses(row: Mapping[str, Any], key: str) -> tuple[Response, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gsr_rl.episode import Episode
+from gsr_rl.episode import Episode, Response
 from gsr_rl.errors import UsageError
 from gsr_rl.voting import majority_score, plurality
 from rewards.answers import equivalent
@@ -214,6 +214,24 @@ def refinement_agreement(episodes: Sequence[Episode]) -> dict[str, float | None]
         return {"n": 0, "majority": None, "novel": None, "no_answer": None}
     majority, novel, no_answer = (float(share) for share in np.mean(rows, axis=0))
     return {"n": len(rows), "majority": majority, "novel": novel, "no_answer": no_answer}
+
+
+def refinement_controls(episodes: Sequence[Episode]) -> dict[str, float | None]:
+    """Controls: does the refiner use its candidates, or just solve the problem again?
+
+    Returns:
+        {"direct_again": accuracy of direct responses that the refiner did not see, "selfref_swapped": accuracy of
+        refinements that were given the candidates of another problem}; averaged over the responses of a row, then over
+        rows; None if there are none. selfRef@K means something where it is above both.
+    """
+    return {
+        "direct_again": _accuracy([episode.extra_candidates for episode in episodes]),
+        "selfref_swapped": _accuracy([episode.swapped_refinements for episode in episodes]),
+    }
+
+
+def _accuracy(rows: Sequence[Sequence[Response]]) -> float | None:
+    return _mean_defined([sum(one.correct for one in row) / len(row) for row in rows if row])
 
 
 def _agreement(episode: Episode, answer: str | None) -> tuple[float, float, float]:

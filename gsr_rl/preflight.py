@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.rows import read_rl_rows
+from gsr_rl.cluster import address_of, check_cluster
 from gsr_rl.compose import rl_config
 from gsr_rl.config import GsrConfig, check_training, require
 from gsr_rl.errors import UsageError
@@ -27,11 +28,13 @@ def choose_platform(config: DictConfig) -> None:
     node without a GPU of its own does.
 
     Raises:
-        UsageError: the recipe is for another kind of device than there is.
+        UsageError: the recipe is for another kind of device than there is, or the cluster cannot be used.
     """
     device = str(config.trainer.device)
     chosen = os.environ.get("VERL_PLATFORM")
-    if chosen is None and not _has_accelerator(config):
+    address = address_of(config)
+    in_cluster = check_cluster(config, address) if address else False
+    if chosen is None and not in_cluster and not _has_accelerator():
         if device != "cpu":
             raise UsageError(f"trainer.device={device}: no accelerator here; use a recipe for the CPU: quickstart_cpu")
         chosen = os.environ["VERL_PLATFORM"] = "cpu"
@@ -57,18 +60,8 @@ def _set_ray_env(config: DictConfig, **values: str) -> None:
         runtime_env.env_vars = {**(runtime_env.get("env_vars") or {}), **values}
 
 
-def _has_accelerator(config: DictConfig) -> bool:
-    if any(shutil.which(command) for command in _SMI_COMMANDS) or Path("/dev/nvidia0").exists():
-        return True
-    address = config.ray_kwargs.ray_init.get("address") or os.environ.get("RAY_ADDRESS")
-    if not address:
-        return False
-    import ray
-
-    ray.init(address=address, log_to_driver=False)
-    resources = ray.cluster_resources()
-    ray.shutdown()
-    return resources.get("GPU", 0) > 0 or resources.get("NPU", 0) > 0
+def _has_accelerator() -> bool:
+    return any(shutil.which(command) for command in _SMI_COMMANDS) or Path("/dev/nvidia0").exists()
 
 
 def check(config: DictConfig, stage: str) -> None:
@@ -79,7 +72,7 @@ def check(config: DictConfig, stage: str) -> None:
     """
     values: Any = OmegaConf.to_container(rl_config(config), resolve=True)
     gsr = check_training(values)
-    _check_queue(config, gsr)
+    check_queue(config, gsr)
     if stage == "run":
         _check_source(config)
     model = latest_model(config, "warmup", "sft") if stage == "train" else base_model(config)
@@ -93,7 +86,7 @@ def check(config: DictConfig, stage: str) -> None:
         files = [*_files(config.data.train_files), *_files(config.data.val_files)]
         problems = [one.problem for file in files for one in read_rl_rows(file)]
         _check_prompts(gsr, tokenizer, prompt_length, chat_kwargs, sorted(problems, key=len)[-8:])
-        _check_by_verl(config)
+        check_by_verl(config)
 
 
 def _files(value: Any) -> list[str]:
@@ -144,17 +137,22 @@ def _check_prompts(
         require(prompt_length >= needed, key, prompt_length, mend)
 
 
-def _check_queue(config: DictConfig, gsr: GsrConfig) -> None:
-    """Rows of a training step, and of a validation batch, fit into verl's TransferQueue."""
-    size = int(config.transfer_queue.backend.SimpleStorage.total_storage_size)
+def rows_in_queue(config: DictConfig, gsr: GsrConfig) -> int:
+    """The most rows, of a training step or of a validation batch, that are in verl's TransferQueue at a time."""
     train = config.data.train_batch_size * (gsr.k + gsr.m + 1)
     episodes = (config.data.val_batch_size or 0) * config.actor_rollout_ref.rollout.val_kwargs.n
-    rows = max(train, episodes * (gsr.k + gsr.validation.m + 1))
+    return max(train, episodes * (gsr.k + gsr.validation.m + 1))
+
+
+def check_queue(config: DictConfig, gsr: GsrConfig) -> None:
+    """UsageError unless the rows of a step fit into verl's TransferQueue."""
+    size, rows = int(config.transfer_queue.backend.SimpleStorage.total_storage_size), rows_in_queue(config, gsr)
     key = "transfer_queue.backend.SimpleStorage.total_storage_size"
     require(size >= rows, key, size, f"at least {rows}, the rows of one step")
 
 
-def _check_by_verl(config: DictConfig) -> None:
+def check_by_verl(config: DictConfig) -> None:
+    """UsageError where verl's own validation refuses the configuration."""
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 

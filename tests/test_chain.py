@@ -10,7 +10,7 @@ import pytest
 
 from gsr_rl.compose import load_recipe
 from gsr_rl.errors import UsageError
-from gsr_rl.stages.chain import steps
+from gsr_rl.stages.chain import claim, steps
 
 
 def chain(run_dir: Path, *overrides: str) -> list[tuple[str, str]]:
@@ -43,6 +43,19 @@ def test_what_is_skipped_is_not_evaluated(tmp_path: Path) -> None:
 def test_an_unknown_stage_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no stage sfft; stages: data, warmup"):
         chain(tmp_path, "skip_stages=[sfft]")
+
+
+def test_a_run_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
+    def config(*overrides: str) -> Any:
+        return load_recipe("quickstart_cpu", [f"run_dir={tmp_path / 'run'}", *overrides])
+
+    claim(config())
+    claim(config("skip_stages=[train]", "trainer.total_training_steps=99"))  # where to go on, and how far
+    with pytest.raises(UsageError, match=r"run_dir=.*/run: belongs to another configuration \(gsr.k=4, here 5\)"):
+        claim(config("gsr.k=5"))
+    with pytest.raises(UsageError, match=r"actor_rollout_ref.actor.optim.lr=1e-05, here 1e-07"):
+        claim(config("actor_rollout_ref.actor.optim.lr=1e-7"))
+    claim(config())  # nothing was overwritten
 
 
 def test_an_interrupt_ends_the_stage_too(tmp_path: Path) -> None:

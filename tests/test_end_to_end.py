@@ -139,6 +139,15 @@ def test_validation_reports_the_gap_of_its_episodes(folder: Path) -> None:
         assert train[step]["gsr/val/pair_sums/refinement_gap"] == pytest.approx(gap)
 
 
+def test_validation_leaves_its_episodes_in_an_offline_wandb_run(folder: Path) -> None:
+    tables = sorted((folder / "run" / "train" / "wandb").rglob("*.table.json"))
+    assert [path.name.split("_")[1] for path in tables] == ["0", "2"]  # steps
+    for path in tables:
+        table = json.loads(path.read_text())
+        assert len(table["data"]) == 4
+        assert {"problem", f"candidate {K} verdict", "majority answer", "refinement 1"} <= set(table["columns"])
+
+
 @pytest.mark.parametrize(("refine_weight", "refinements"), [(0.0, 0), (1.0, PROMPTS * M)])
 def test_resume_with_one_stage_alone(folder: Path, refine_weight: float, refinements: int) -> None:
     """From the checkpoint of step 1, the second step is done anew with one stage's loss alone."""

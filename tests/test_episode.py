@@ -18,7 +18,9 @@ responses = st.builds(
     Response, texts, st.none() | texts, st.booleans(), cut_off=st.booleans(), n_tokens=st.none() | st.integers(0, 9)
 )
 sets = st.lists(responses, max_size=3).map(tuple)
-episodes = st.builds(Episode, texts, texts, texts, texts, sets, refinements=sets, extra_candidates=sets)
+episodes = st.builds(
+    Episode, texts, texts, texts, texts, sets, refinements=sets, extra_candidates=sets, swapped_refinements=sets
+)
 
 ROW: dict[str, Any] = {
     "id": "7",

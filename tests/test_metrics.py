@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -10,7 +11,14 @@ from hypothesis import strategies as st
 
 from gsr_rl.episode import Episode, Response
 from gsr_rl.errors import UsageError
-from gsr_rl.metrics import accuracy_by_correct, episode_scores, pass_at_k, refinement_agreement, summarize
+from gsr_rl.metrics import (
+    accuracy_by_correct,
+    episode_scores,
+    pass_at_k,
+    refinement_agreement,
+    refinement_controls,
+    summarize,
+)
 
 GOLD = "0"
 
@@ -201,6 +209,17 @@ def test_refinement_agreement() -> None:
     rows = [episode("0001", "0"), episode("1110", "0-"), episode("0101", "0"), episode("12-3", "4"), episode("11")]
     assert refinement_agreement(rows) == {"n": 4, "majority": 1.5 / 4, "novel": 1 / 4, "no_answer": 0.5 / 4}
     assert refinement_agreement([]) == {"n": 0, "majority": None, "novel": None, "no_answer": None}
+
+
+def test_refinement_controls() -> None:
+    rows = [
+        replace(episode("00", "0", extra="01"), swapped_refinements=responses("1")),
+        replace(episode("00", "0", extra="1"), swapped_refinements=responses("000-")),
+        episode("00", "0"),
+    ]
+    # Two rows have either: (1/2 + 0) / 2, and (0 + 3/4) / 2.
+    assert refinement_controls(rows) == {"direct_again": 0.25, "selfref_swapped": 0.375}
+    assert refinement_controls([]) == {"direct_again": None, "selfref_swapped": None}
 
 
 def test_agreement_is_mathematical() -> None:

@@ -75,7 +75,7 @@ def test_base_by_hand() -> None:
     assert list(figures) == [
         "name", "n", "k", "pass@1", "pass@4", "maj@4", "maj@5", "selfref@4", "refinement_gap", "ci_low", "ci_high",
         "all_wrong_n", "all_wrong_recovery", "right_to_wrong", "wrong_to_right",
-        "agrees_with_majority", "agrees_with_none",
+        "agrees_with_majority", "agrees_with_none", "direct_again", "selfref_swapped@4",
     ]  # fmt: skip
     assert figures["ci_low"] < figures["refinement_gap"] < figures["ci_high"]
     assert {key: value for key, value in figures.items() if not key.startswith("ci_")} == pytest.approx(
@@ -95,6 +95,8 @@ def test_base_by_hand() -> None:
             "wrong_to_right": 2 / 3,
             "agrees_with_majority": 1 / 4,
             "agrees_with_none": 1 / 4,
+            "direct_again": 2 / 4,
+            "selfref_swapped@4": None,
         }
     )
 
@@ -228,11 +230,3 @@ def test_unequal_k(folder: Path) -> None:
     write_episodes(folder / "episodes" / "grpo.jsonl", [episode("01", "0")])
     with pytest.raises(UsageError, match=r"K differs between stages \(base 4, sft 4, grpo 2\)"):
         report.run(config(folder))
-
-
-@pytest.mark.parametrize("line", ["oops", "[]", '{"step": 1}', '{"step": "x", "data": {}}', '{"step": 1, "data": 2}'])
-def test_bad_log(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(f'{{"step": 0, "data": {{}}}}\n{line}\n')
-    with pytest.raises(UsageError, match=r"metrics.jsonl:2: not a line"):
-        report.read_log(path, "train")

@@ -1,20 +1,26 @@
 """`gsr-rl run`: the chain of stages, each in a process of its own, each skipped where its result is there already."""
 
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import psutil
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from data_prep.tables import replacing
 from gsr_rl.errors import UsageError
 from gsr_rl.stages.layout import RunFolder, base_model
 
+AGENT_LOOPS = "actor_rollout_ref.rollout.agent.agent_loop_config_path"  # where the package is installed
+# May differ from one start of a run to the next.
+OPERATIONAL = ("skip_stages", "run_dir", "eval.", "trainer.", "sft.trainer.", "ray_kwargs.", AGENT_LOOPS)
 STAGES = ("data", "warmup", "teach", "sft", "train", "eval", "report")
 
 
@@ -58,12 +64,45 @@ def _of_a_skipped_model(step: Step, made: set[str]) -> bool:
     return needs is not None and needs not in made
 
 
+def claim(config: DictConfig) -> None:
+    """The run folder belongs to the configuration of its first start: stages made by two would go unnoticed in it.
+
+    Raises:
+        UsageError: another one is there; names a key in which they differ.
+    """
+    path = RunFolder.of(config).root / "run.json"
+    here = {key: value for key, value in _leaves(config) if not key.startswith(OPERATIONAL)}
+    if not path.exists():
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(here, indent=1))
+        return
+    for key, value in json.loads(path.read_text()).items():
+        if key in here and here[key] != value:
+            raise UsageError(
+                f"run_dir={config.run_dir}: belongs to another configuration ({key}={value}, here {here[key]}); "
+                "choose another run_dir, or remove this one"
+            )
+
+
+def _leaves(values: Mapping[Any, Any], at: str = "") -> Iterator[tuple[str, str]]:
+    """Key and text of every value, interpolations as written."""
+    if isinstance(values, DictConfig):
+        values = cast(dict[Any, Any], OmegaConf.to_container(values, resolve=False))
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{at}{key}.")
+        else:
+            yield f"{at}{key}", str(value)
+
+
 def run(config: DictConfig, arguments: Sequence[str]) -> None:
     """Run the chain of `gsr-rl run ARGUMENTS`.
 
     Raises:
+        UsageError: the run folder belongs to another configuration.
         SystemExit: with the exit code of the stage that failed; what was done stays, and the next start goes on there.
     """
+    claim(config)
     base_model(config)  # converted once, before the stages look for it
     folder = RunFolder.of(config)
     for step in steps(config):
@@ -97,11 +136,11 @@ def _command(folder: RunFolder, stage: str, arguments: Sequence[str]) -> None:
 
 
 def _resident(pid: int) -> int:
-    """Bytes resident in a process and all that it started; pages that they share count in each."""
+    """Bytes resident in a process and all that it started; each page that n of them share counts 1/n in each."""
     total = 0
     with suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)
         for process in [root, *root.children(recursive=True)]:
             with suppress(psutil.NoSuchProcess):
-                total += process.memory_info().rss
+                total += process.memory_full_info().pss
     return total

@@ -20,6 +20,8 @@ def run(config: DictConfig) -> None:
     problems = load_problems(folder.problems(config.eval.split))
     sampler = Sampler(config, config.eval.model or base_model(config), load_judge(config))
     episodes = sampler.refine(sampler.candidates(problems, extra=config.eval.extra_candidates))
+    if config.eval.swapped:
+        episodes = sampler.refine_swapped(episodes)
     path = folder.episodes(config.eval.name)
     write_episodes(path, episodes)
     for name, figures in summarize(episodes).items():

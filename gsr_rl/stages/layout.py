@@ -42,9 +42,6 @@ class RunFolder:
     def sft_rows(self, stage: str) -> Path:
         return self.root / "teach" / ("direct.parquet" if stage == "warmup" else "train.parquet")
 
-    def metrics(self, stage: str) -> Path:
-        return self.root / stage / "metrics.jsonl"
-
     def episodes(self, name: str) -> Path:
         return self.root / "episodes" / f"{name}.jsonl"
 

@@ -14,9 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from data_prep.tables import replacing
 from gsr_rl.episode import Episode, read_episodes
 from gsr_rl.errors import UsageError
-from gsr_rl.metrics import MACRO, refinement_agreement, summarize
+from gsr_rl.metrics import MACRO, refinement_agreement, refinement_controls, summarize
 from gsr_rl.stages.layout import RunFolder
-from gsr_rl.stages.report_page import FILES, Figures, LogRow, page
+from gsr_rl.stages.logs import LogRow, read_logs
+from gsr_rl.stages.report_page import FILES, Figures, page
 from gsr_rl.stages.report_plots import draw
 from gsr_rl.verl_plugin.sync_guard import CORRELATION
 
@@ -37,7 +38,7 @@ def run(config: DictConfig) -> None:
             f"{folder.root}: no episodes to report on; `gsr-rl run recipe={config.recipe}` makes them, and "
             f"`gsr-rl eval recipe={config.recipe} eval.name=base` those of the base model"
         )
-    log = [row for stage in LOGGED if (path := folder.metrics(stage)).exists() for row in read_log(path, stage)]
+    log = [row for stage in LOGGED for row in read_logs(folder.stage(stage), stage)]
     usage = json.loads(folder.usage.read_text()) if folder.usage.exists() else {}
     report = build_report(episodes, log, int(config.gsr.seed), usage)
 
@@ -48,22 +49,6 @@ def run(config: DictConfig) -> None:
     files = [(name, what) for name, what in FILES if (folder.root / name).exists()]
     _write(folder.root / "report.md", page(str(config.recipe), report, episodes, log, plots, files))
     print(f"gsr-rl report: {folder.root / 'report.md'} to read, {folder.root / 'report.json'} for its figures")
-
-
-def read_log(path: Path, stage: str) -> list[LogRow]:
-    """Rows {"stage", "step", "data"} of the JSON lines of verl's file logger; a line being written is left out.
-
-    Raises:
-        UsageError: names file and line where one is something else.
-    """
-    rows: list[LogRow] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
-        try:
-            row = json.loads(line)
-            rows.append({"stage": stage, "step": int(row["step"]), "data": dict(row["data"])})
-        except (ValueError, TypeError, KeyError):
-            raise UsageError(f"{path}:{number}: not a line of verl's file logger; remove it") from None
-    return rows
 
 
 def build_report(
@@ -91,15 +76,16 @@ def stage_figures(name: str, episodes: Sequence[Episode]) -> Figures:
     k = len(episodes[0].candidates)
     rates = ["pass@1", f"pass@{k}", f"maj@{k}", f"maj@{k + 1}", f"selfref@{k}", "refinement_gap", "ci_low", "ci_high"]
     transitions = ["all_wrong_n", "all_wrong_recovery", "right_to_wrong", "wrong_to_right"]
-    agreement = [
-        refinement_agreement([one for one in episodes if one.dataset == dataset])
-        for dataset in sorted({one.dataset for one in episodes})
-    ]
+    datasets = [[one for one in episodes if one.dataset == name] for name in sorted({one.dataset for one in episodes})]
+    agreement = [refinement_agreement(rows) for rows in datasets]
+    controls = [refinement_controls(rows) for rows in datasets]
     return {
         "name": name,
         **{key: figures[key] for key in ["n", "k", *rates, *transitions]},
         "agrees_with_majority": _mean([one["majority"] for one in agreement]),
         "agrees_with_none": _mean([one["novel"] for one in agreement]),
+        "direct_again": _mean([one["direct_again"] for one in controls]),
+        f"selfref_swapped@{k}": _mean([one["selfref_swapped"] for one in controls]),
     }
 
 

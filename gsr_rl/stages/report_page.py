@@ -5,10 +5,10 @@ from typing import Any
 
 from gsr_rl.episode import Episode, Response
 from gsr_rl.metrics import accuracy_by_correct, episode_scores
+from gsr_rl.stages.logs import LogRow
 from gsr_rl.verl_plugin.sync_guard import CORRELATION
 
 Figures = dict[str, Any]
-LogRow = dict[str, Any]  # {"stage", "step", "data"}
 
 CURVES = (
     *(
@@ -127,14 +127,16 @@ def _by_correct(episodes: Mapping[str, Sequence[Episode]]) -> str:
 
 
 def _agreement(stages: Sequence[Figures]) -> str:
-    rows = [
-        [label, *(_percent(stage[key]) for stage in stages)]
-        for label, key in (
-            ("the majority's answer", "agrees_with_majority"),
-            ("the answer of no candidate", "agrees_with_none"),
-        )
-    ]
-    text = "A refiner may just copy the vote, or solve the problem anew. Share of refinements that give"
+    k = stages[0]["k"]
+    labels = (
+        ("share that give the majority's answer", "agrees_with_majority"),
+        ("share that give the answer of no candidate", "agrees_with_none"),
+        ("accuracy of a second direct response instead", "direct_again"),
+        ("accuracy with another problem's candidates", f"selfref_swapped@{k}"),
+        (f"accuracy with its own: selfref@{k}", f"selfref@{k}"),
+    )
+    rows = [[label, *(_percent(stage[key]) for stage in stages)] for label, key in labels]
+    text = "A refiner may just copy the vote, or solve the problem anew. Of the refinements:"
     return f"{text}\n\n{_table(['', *(stage['name'] for stage in stages)], rows)}"
 
 

@@ -84,6 +84,17 @@ class Sampler:
         responses = self._respond(problems, ids, validation.m, validation.refinement, max_tokens)
         return [replace(episode, refinements=tuple(refined)) for episode, refined in zip(shown, responses, strict=True)]
 
+    def refine_swapped(self, episodes: Sequence[Episode]) -> list[Episode]:
+        """The episodes with refinements of the next one's candidates: what a refiner does that cannot use its own."""
+        swapped = [
+            replace(one, candidates=other.candidates)
+            for one, other in zip(episodes, [*episodes[1:], *episodes[:1]], strict=True)
+        ]
+        refined = self.refine(swapped)
+        return [
+            replace(one, swapped_refinements=other.refinements) for one, other in zip(episodes, refined, strict=True)
+        ]
+
     def _respond(
         self,
         problems: Sequence[Problem],

@@ -12,6 +12,7 @@ from gsr_rl.compose import sft_config
 from gsr_rl.errors import UsageError
 from gsr_rl.stages import teach
 from gsr_rl.stages.layout import RunFolder, base_model, latest_model, publish
+from gsr_rl.stages.logs import open_logs
 
 
 def warmup(config: DictConfig) -> None:
@@ -61,7 +62,7 @@ def _torchrun(sft: DictConfig, folder: RunFolder, stage: str) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={devices}"]
     trainer = ["-m", "verl.trainer.sft_trainer", f"--config-path={folder.stage(stage)}", "--config-name=config"]
     quiet_hydra = ["hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"]
-    env = os.environ | {"VERL_FILE_LOGGER_PATH": str(folder.metrics(stage))}
+    env = os.environ | open_logs(folder.stage(stage))
     env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // devices)))
     # A group of its own, so that an interrupt ends the trainer's processes with the launcher.
     process = subprocess.Popen([*launcher, *trainer, *quiet_hydra], env=env, start_new_session=True)

@@ -4,6 +4,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gsr_rl.compose import rl_config
 from gsr_rl.stages.layout import RunFolder, latest_model, publish
+from gsr_rl.stages.logs import open_logs
 
 
 def run(config: DictConfig) -> None:
@@ -14,13 +15,11 @@ def run(config: DictConfig) -> None:
     with open_dict(config):
         if config.actor_rollout_ref.model.path is None:
             config.actor_rollout_ref.model.path = latest_model(config, "warmup", "sft")
-        env = config.ray_kwargs.ray_init.runtime_env.get("env_vars") or {}
-        env["VERL_FILE_LOGGER_PATH"] = str(folder.metrics("train"))
-        config.ray_kwargs.ray_init.runtime_env.env_vars = env
+        runtime_env = config.ray_kwargs.ray_init.runtime_env
+        runtime_env.env_vars = {**(runtime_env.get("env_vars") or {}), **open_logs(folder.stage("train"))}
         # Ray starts its processes elsewhere.
         config.trainer.default_local_dir = str(folder.stage("train") / "checkpoints")
         config.trainer.validation_data_dir = str(folder.stage("train") / "validation")
-    folder.stage("train").mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder.stage("train") / "config.yaml")
     train(config)
     checkpoints = folder.stage("train") / "checkpoints"

@@ -23,6 +23,7 @@ from gsr_rl.metrics import summarize
 from gsr_rl.prompts import encode_prompt
 from gsr_rl.verl_plugin.actor import GsrActorRolloutRefWorker
 from gsr_rl.verl_plugin.agent_loop import CANDIDATE, to_output
+from gsr_rl.verl_plugin.episode_table import log_episodes
 from gsr_rl.verl_plugin.metrics import train_metrics, val_metrics
 from gsr_rl.verl_plugin.minibatch import deal_rows
 from gsr_rl.verl_plugin.sync_guard import check_correlation, with_deadline
@@ -179,6 +180,7 @@ class GsrTrainer(PPOTrainerSync):
         if self.config.trainer.validation_data_dir:
             path = os.path.join(self.config.trainer.validation_data_dir, f"episodes_{self.global_steps}.jsonl")
             write_episodes(path, episodes)
+        log_episodes(episodes, self.global_steps)
         stock = super()._val_metrics_update(
             data_sources, sample_uids, reward_extra_infos_dict, sample_turns, expected_acc_counts
         )

@@ -1,0 +1,72 @@
+"""A Ray cluster that a run joins (`ray_kwargs.ray_init.address`, or RAY_ADDRESS), looked at before the run starts."""
+
+import os
+import socket
+from typing import Any
+
+from omegaconf import DictConfig, open_dict
+
+from gsr_rl.errors import UsageError
+
+NEEDED = ("gsr_rl", "rewards", "verl", "vllm", "torch", "math_verify")
+
+
+def address_of(config: DictConfig) -> str | None:
+    """Where the cluster is that the run joins; None if it starts a Ray of its own."""
+    return config.ray_kwargs.ray_init.get("address") or os.environ.get("RAY_ADDRESS") or None
+
+
+def check_cluster(config: DictConfig, address: str) -> bool:
+    """Whether the cluster at `address` has an accelerator.
+
+    What a recipe says of the size of a Ray of its own is taken out of `config`: Ray refuses it of one that is joined.
+
+    Raises:
+        UsageError: there is no cluster, or a package that the run needs is missing on one of its nodes.
+    """
+    import ray
+
+    with open_dict(config):
+        for key in ("num_cpus", "num_gpus"):
+            config.ray_kwargs.ray_init.pop(key, None)
+    try:
+        _knock(address)
+        ray.init(address=address, log_to_driver=False)
+    except OSError as error:  # ConnectionError among them
+        reason = " ".join(str(error).split())
+        raise UsageError(f"ray_kwargs.ray_init.address={address}: no Ray cluster there ({reason})") from None
+    try:
+        missing = _missing_packages()
+        resources = ray.cluster_resources()
+    finally:
+        ray.shutdown()
+    for node, packages in missing.items():
+        if packages:
+            lacks = f"node {node} lacks the packages {', '.join(packages)}"
+            raise UsageError(f"ray_kwargs.ray_init.address={address}: {lacks}; install gsr-rl there as here")
+    return resources.get("GPU", 0) > 0 or resources.get("NPU", 0) > 0
+
+
+def _knock(address: str) -> None:
+    """OSError where nobody listens at `host:port`: Ray itself would try again for ten minutes."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in address and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def _missing_packages() -> dict[str, list[str]]:
+    """By node's address, what of NEEDED it cannot import."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    # A function within a function: Ray sends its code. A module's own would be imported, which is what may fail there.
+    def missing(names: tuple[str, ...]) -> list[str]:
+        from importlib.util import find_spec
+
+        return [name for name in names if find_spec(name) is None]
+
+    nodes: list[dict[str, Any]] = [node for node in ray.nodes() if node["Alive"]]
+    here = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    task = ray.remote(num_cpus=0)(missing)
+    found = ray.get([task.options(scheduling_strategy=strategy).remote(NEEDED) for strategy in here])
+    return {node["NodeManagerAddress"]: packages for node, packages in zip(nodes, found, strict=True)}

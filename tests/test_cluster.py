@@ -1,0 +1,50 @@
+"""Joining a Ray cluster: a real one of one node."""
+
+from collections.abc import Iterator
+
+import pytest
+from ray._private import ray_constants
+from ray.cluster_utils import Cluster
+
+from gsr_rl import cluster
+from gsr_rl.compose import load_recipe
+from gsr_rl.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    node = {"num_cpus": 2, "num_gpus": 1, "include_dashboard": False, "node_ip_address": "127.0.0.1"}
+    with pytest.MonkeyPatch.context() as patch:
+        # Else Ray takes 127.0.0.1 for another name of this machine's address on its network.
+        patch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)
+        one = Cluster(initialize_head=True, head_node_args=node)
+        yield one.address
+        one.shutdown()
+
+
+def test_a_cluster_with_a_gpu_is_seen_and_its_size_left_to_it(address: str) -> None:
+    config = load_recipe("quickstart_cpu", [f"ray_kwargs.ray_init.address={address}"])
+    assert config.ray_kwargs.ray_init.num_cpus == 16
+    assert cluster.address_of(config) == address
+    assert cluster.check_cluster(config, address) is True
+    # Ray refuses both of one who joins.
+    assert not {"num_cpus", "num_gpus"} & set(config.ray_kwargs.ray_init)
+
+
+def test_a_package_missing_on_a_node_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "NEEDED", ("verl", "no_such_package"))
+    with pytest.raises(UsageError, match=r"node 127.0.0.1 lacks the packages no_such_package; install"):
+        cluster.check_cluster(load_recipe("quickstart_cpu"), address)
+
+
+def test_no_cluster_there() -> None:
+    with pytest.raises(UsageError, match=r"address=127.0.0.1:1: no Ray cluster there"):
+        cluster.check_cluster(load_recipe("quickstart_cpu"), "127.0.0.1:1")
+
+
+def test_the_address_of_ray_s_own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_recipe("quickstart_cpu")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert cluster.address_of(config) is None
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert cluster.address_of(config) == "10.0.0.1:6379"

@@ -1,0 +1,72 @@
+"""`--dry-run` of every recipe: no model, no data, no accelerator."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gsr_rl.compose import load_recipe
+from gsr_rl.config import GsrConfig, from_mapping
+from gsr_rl.dry_run import derived
+from gsr_rl.recipes import recipe_names
+
+
+def dry_run(folder: Path, recipe: str, *overrides: str) -> subprocess.CompletedProcess[str]:
+    """As a user on a laptop: without a platform chosen, without a hub."""
+    env = {key: value for key, value in os.environ.items() if key != "VERL_PLATFORM"}
+    command = [sys.executable, "-m", "gsr_rl.cli", "run", f"recipe={recipe}", f"run_dir={folder}", "--dry-run"]
+    return subprocess.run([*command, *overrides], env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_every_recipe_passes_and_nothing_but_the_configuration_is_written(tmp_path: Path, recipe: str) -> None:
+    done = dry_run(tmp_path / "run", recipe, "gsr.seed=7")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [one.name for one in (tmp_path / "run").iterdir()] == ["dry_run.yaml"]
+    saved = yaml.safe_load((tmp_path / "run" / "dry_run.yaml").read_text())
+    assert saved["gsr"]["seed"] == 7
+    assert saved["data"]["train_files"] == f"{tmp_path}/run/data/train.parquet"  # resolved
+    assert saved["sft"]["optim"]["lr"] > 0
+    assert "optimizer steps a training step:" in done.stdout
+    assert "not checked:" in done.stdout
+    assert done.stdout.rstrip().endswith("dry_run.yaml")
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        ("gsr.m=1", "gsr.m=1"),
+        ("data.train_batch_size=100000", "transfer_queue"),
+        ("actor_rollout_ref.actor.loss_agg_mode=nonsense", "loss_agg_mode"),
+    ],
+)
+def test_what_a_run_would_refuse_is_refused(tmp_path: Path, override: str, part: str) -> None:
+    mini_batch = "actor_rollout_ref.actor.ppo_mini_batch_size=4"
+    done = dry_run(tmp_path / "run", "quickstart_cpu", mini_batch, override)
+    assert done.returncode == 2
+    assert part in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_derived_numbers_worked_out_by_hand() -> None:
+    config = load_recipe(
+        "quickstart_cpu",
+        [
+            *("gsr.k=5", "gsr.m=2", "gsr.refine_weight=0.25", "gsr.candidate_tokens=30", "gsr.refinement_tokens=40"),
+            *("data.train_batch_size=12", "actor_rollout_ref.actor.ppo_mini_batch_size=4", "problems.train=100"),
+            *("data.max_prompt_length=50", "actor_rollout_ref.rollout.prompt_length=200"),
+            *("trainer.total_training_steps=null", "trainer.total_epochs=3"),
+        ],
+    )
+    numbers = derived(config, from_mapping(GsrConfig, config.gsr, "gsr"))
+    assert numbers["candidate rows a step"] == "60 in 12 groups of 5"
+    assert numbers["refinement rows a step"] == "24 in 12 groups of 2"
+    assert numbers["optimizer steps a training step"] == 3
+    assert numbers["training steps"] == "24 (3 epochs of 8)"
+    assert str(numbers["rows in verl's queue"]).startswith("96 at most")  # and one more a prompt
+    assert numbers["most tokens of a row"] == 240
+    assert numbers["tokens of a step, at most"] == 60 * 80 + 24 * 240
+    assert numbers["weights of the stages in the loss"] == "0.75 candidates, 0.25 refinements"
