@@ -35,9 +35,12 @@ class OracleTeacher:
     """
 
     def solve(self, problem: Problem) -> str:
-        """Such as "5 + 9 = 14" and, on the next line, "\\boxed{(5, 9)}"."""
+        """Such as "14 - 5 = 9" and, on the next line, "\\boxed{(5, 9)}".
+
+        A step that is easy, after a choice that is hard: whoever begins with the third number is led astray.
+        """
         first, second = _solution(problem)
-        return f"{first} + {second} = {first + second}\n\\boxed{{({first}, {second})}}"
+        return f"{first + second} - {first} = {second}\n\\boxed{{({first}, {second})}}"
 
     def refine(self, problem: Problem, candidates: Sequence[str]) -> str:
         """A check of each candidate's answer on a line of its own, as far as the first that is right; then `solve`."""

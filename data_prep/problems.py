@@ -60,8 +60,8 @@ def write_problems(path: str | Path, problems: Sequence[Problem]) -> None:
 def pair_sums(n: int, *, seed: int, numbers: int, largest: int, name: str = "pair_sums") -> list[Problem]:
     """`n` distinct puzzles such as "Which two of 2, 5, 7, 9 add up to 14?", each with one solution.
 
-    A solution is easy to check and hard to guess: guesses scatter, so that a vote over them often fails though one of
-    them is right, and a refinement that checks them need not.
+    A solution is easier to check than to find, so that a vote over tries often fails though one of them is right, and a
+    refinement that checks them need not.
 
     Args:
         numbers: distinct numbers in a puzzle, in rising order.

@@ -26,12 +26,14 @@ stages
   sft       SFT on direct and refinement rows, by verl's SFT trainer
   train     GRPO on both stages, by verl's PPO trainer
   eval      episodes of one model on the held-out problems (eval.name=..., eval.model=PATH)
-  report    report.json and report.md of what was evaluated
   run       all of it, each stage where its result is not there yet (skip_stages=[train] leaves stages out)
 
 recipe=<name> is one of: {recipes}
 or a folder of your own that holds a recipe.yaml. key=value are Hydra overrides: verl's RL keys at the root, verl's SFT
 keys under `sft.`, ours under `gsr.`, `problems.`, `warmup.`, `teach.`, `eval.`.
+
+tools on files
+  report DIR... [--out DIR]    report.json and report.md of a run, or of several side by side
 """
 
 # stage -> (module, function)
@@ -42,9 +44,10 @@ STAGES = {
     "sft": ("gsr_rl.stages.sft", "run"),
     "train": ("gsr_rl.stages.train", "run"),
     "eval": ("gsr_rl.stages.evaluate", "run"),
-    "report": ("gsr_rl.stages.report", "run"),
     "run": ("gsr_rl.stages.chain", "run"),
 }
+# tool -> module with a function `main(arguments)`
+TOOLS = {"report": "gsr_rl.stages.report"}
 # What runs a model: these need the platform chosen, and everything checked before they start.
 ON_DEVICE = ("warmup", "teach", "sft", "train", "eval", "run")
 
@@ -61,7 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if arguments else 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _run_stage(arguments[0], arguments[1:])
+        if arguments[0] in TOOLS:
+            importlib.import_module(TOOLS[arguments[0]]).main(arguments[1:])
+        else:
+            _run_stage(arguments[0], arguments[1:])
     except UsageError as error:
         print(f"gsr-rl: {error}", file=sys.stderr)
         return 2
@@ -75,7 +81,7 @@ def _run_stage(stage: str, arguments: list[str]) -> None:
     from gsr_rl.errors import UsageError
 
     if stage not in STAGES:
-        raise UsageError(f"{stage}: no such stage; stages: {', '.join(STAGES)}")
+        raise UsageError(f"{stage}: no such command; stages: {', '.join(STAGES)}; tools: {', '.join(TOOLS)}")
     dry = "--dry-run" in arguments
     arguments = [one for one in arguments if one != "--dry-run"]
     recipe = [one.removeprefix("recipe=") for one in arguments if one.startswith("recipe=")]

@@ -186,6 +186,30 @@ def _mean_defined(values: Sequence[float | None]) -> float | None:
     return sum(defined) / len(defined) if defined else None
 
 
+def selfref_change(before: Sequence[Episode], after: Sequence[Episode]) -> dict[str, float | None]:
+    """How far training has moved selfRef@K, paired over the problems that both were asked.
+
+    Returns:
+        {"n" (problems), "change" (after - before), "ci_low", "ci_high"}: 95 % percentile bootstrap over problems, as of
+        the gap; None where n is 0. Rows of the same problem are averaged first.
+    """
+    means = [_selfref_by_problem(episodes) for episodes in (before, after)]
+    asked = [problem for problem in means[0] if problem in means[1]]
+    if not asked:
+        return {"n": 0, "change": None, "ci_low": None, "ci_high": None}
+    change_P = np.array([means[1][problem] - means[0][problem] for problem in asked])
+    return {"n": len(asked), "change": float(change_P.mean())} | _interval(_resampled_means(change_P, "change"))
+
+
+def _selfref_by_problem(episodes: Sequence[Episode]) -> dict[tuple[str, str], float]:
+    rows: dict[tuple[str, str], list[float]] = {}
+    for episode in episodes:
+        if episode.refinements:
+            correct = [one.correct for one in episode.refinements]
+            rows.setdefault((episode.dataset, episode.id), []).append(sum(correct) / len(correct))
+    return {problem: sum(shares) / len(shares) for problem, shares in rows.items()}
+
+
 def accuracy_by_correct(episodes: Sequence[Episode]) -> list[dict[str, float | None]]:
     """Accuracy of the refinement by the number of correct candidates (GSR, arXiv 2509.00084, analyses this as N_c).
 
@@ -221,12 +245,13 @@ def refinement_controls(episodes: Sequence[Episode]) -> dict[str, float | None]:
 
     Returns:
         {"direct_again": accuracy of direct responses that the refiner did not see, "selfref_swapped": accuracy of
-        refinements that were given the candidates of another problem}; averaged over the responses of a row, then over
-        rows; None if there are none. selfRef@K means something where it is above both.
+        refinements that were given the candidates of another problem, "swapped_n": rows with such}; averaged over the
+        responses of a row, then over rows; None if there are none. selfRef@K means something where it is above both.
     """
     return {
         "direct_again": _accuracy([episode.extra_candidates for episode in episodes]),
         "selfref_swapped": _accuracy([episode.swapped_refinements for episode in episodes]),
+        "swapped_n": sum(bool(episode.swapped_refinements) for episode in episodes),
     }
 
 

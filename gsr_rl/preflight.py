@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.rows import read_rl_rows
@@ -73,8 +74,12 @@ def check(config: DictConfig, stage: str) -> None:
     values: Any = OmegaConf.to_container(rl_config(config), resolve=True)
     gsr = check_training(values)
     check_queue(config, gsr)
+    for trained in ("warmup", "sft", "train"):
+        RunFolder.of(config).latest_checkpoint(trained)
     if stage == "run":
         _check_source(config)
+    if stage in ("run", "teach", "train", "eval"):
+        _check_reward_function(config)
     model = latest_model(config, "warmup", "sft") if stage == "train" else base_model(config)
     if stage == "eval" and config.eval.model:
         model = str(config.eval.model)
@@ -98,6 +103,18 @@ def _check_source(config: DictConfig) -> None:
     done = RunFolder.of(config).rl_rows("dev").exists()
     if not done and source != "pair_sums" and not Path(source).is_file():
         raise UsageError(f"problems.source={source}: no such file; give `pair_sums`, or a JSONL, parquet or CSV file")
+
+
+def _check_reward_function(config: DictConfig) -> None:
+    from verl.trainer.ppo.reward import get_custom_reward_fn
+
+    function = config.reward.custom_reward_function
+    try:
+        get_custom_reward_fn(config)
+    except Exception as error:  # whatever the user's file raises when it is imported
+        reason = " ".join(str(error).split())
+        what = f"{function.path} with the function {function.name}"
+        raise UsageError(f"reward.custom_reward_function: cannot load {what} ({reason}); mend path or name") from None
 
 
 def load_tokenizer(model: str) -> Tokenizer:
@@ -162,6 +179,6 @@ def check_by_verl(config: DictConfig) -> None:
     )
     try:
         validate_config(composed, use_reference_policy=need_reference_policy(composed), use_critic=False)
-    except (AssertionError, ValueError) as error:
-        reason = " ".join(str(error).split())
+    except (AssertionError, ValueError, HydraException) as error:
+        reason = " ".join(str(error.__cause__ or error).split())
         raise UsageError(f"verl refuses the configuration: {reason}") from None

@@ -11,6 +11,7 @@ import pytest
 from gsr_rl.compose import load_recipe
 from gsr_rl.errors import UsageError
 from gsr_rl.stages.chain import claim, steps
+from gsr_rl.stages.variants import overrides, share, variants_of
 
 
 def chain(run_dir: Path, *overrides: str) -> list[tuple[str, str]]:
@@ -49,7 +50,9 @@ def test_a_run_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
     def config(*overrides: str) -> Any:
         return load_recipe("quickstart_cpu", [f"run_dir={tmp_path / 'run'}", *overrides])
 
+    claim(config("gsr.k=7"))  # whose first stage was refused, so that nothing came of it
     claim(config())
+    (tmp_path / "run" / "data").mkdir()
     claim(config("skip_stages=[train]", "trainer.total_training_steps=99"))  # where to go on, and how far
     with pytest.raises(UsageError, match=r"run_dir=.*/run: belongs to another configuration \(gsr.k=4, here 5\)"):
         claim(config("gsr.k=5"))
@@ -82,3 +85,32 @@ def test_an_interrupt_ends_the_stage_too(tmp_path: Path) -> None:
     deadline = time.monotonic() + 10
     while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
         assert time.monotonic() < deadline
+
+
+# --- variants ---------------------------------------------------------------------------------------------------------
+
+
+def test_variants_differ_by_their_overrides_and_share_what_they_reuse(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    config: Any = load_recipe("ablations_cpu", [f"run_dir={root}"])
+    assert config.gsr.refine_weight == 0.5
+    own = overrides(config, "sft_refine")
+    variant: Any = load_recipe("ablations_cpu", [f"run_dir={root}", *own])
+    assert (variant.gsr.refine_weight, variant.run_dir, variant.variants) == (1, str(root / "sft_refine"), None)
+    assert variants_of(variant) == {}
+
+    (root / "data").mkdir(parents=True)
+    (root / "data" / "dev.parquet").touch()
+    share(root, "sft_refine", variants_of(config)["sft_refine"].reuse)
+    share(root, "sft_refine", variants_of(config)["sft_refine"].reuse)  # a second start
+    assert [path.name for path in (root / "sft_refine").iterdir()] == ["data"]  # the rest is not there yet
+    assert (root / "sft_refine" / "data" / "dev.parquet").exists()
+    # Moved as a whole, a run stays whole.
+    root.rename(tmp_path / "moved")
+    assert (tmp_path / "moved" / "sft_refine" / "data" / "dev.parquet").exists()
+
+
+def test_a_variant_that_shares_what_nobody_makes(tmp_path: Path) -> None:
+    config = load_recipe("ablations_cpu", [f"run_dir={tmp_path}", "variants.sft_direct.reuse=[data,sfft]"])
+    with pytest.raises(UsageError, match=r"variants.sft_direct.reuse: sfft cannot be shared; choose from data, warmup"):
+        variants_of(config)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import tiny_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -44,7 +45,12 @@ actor_rollout_ref:
   rollout: {{prompt_length: 900, response_length: 16, max_num_seqs: 16}}
 reward:
   custom_reward_function: {{path: {reward}, name: spread}}
-trainer: {{total_training_steps: 2, total_epochs: 9, save_freq: 1, test_freq: 2}}
+trainer:
+  logger: [console, file, wandb, tensorboard]
+  total_training_steps: 2
+  total_epochs: 9
+  save_freq: 1
+  test_freq: 2
 """
 
 # Half of all responses are right, whatever they say, and no two of a group are rewarded alike.
@@ -58,7 +64,11 @@ def spread(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
 
 
 def gsr_rl(folder: Path, stage: str, *overrides: str) -> str:
-    command = [sys.executable, "-m", "gsr_rl.cli", stage, f"recipe={folder}/tiny", *overrides]
+    return command(stage, f"recipe={folder}/tiny", *overrides)
+
+
+def command(*arguments: str) -> str:
+    command = [sys.executable, "-m", "gsr_rl.cli", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout
@@ -148,6 +158,15 @@ def test_validation_leaves_its_episodes_in_an_offline_wandb_run(folder: Path) ->
         assert {"problem", f"candidate {K} verdict", "majority answer", "refinement 1"} <= set(table["columns"])
 
 
+def test_tensorboard_holds_the_same_figures(folder: Path) -> None:
+    train = metrics(folder / "run" / "train" / "metrics.jsonl")
+    events = EventAccumulator(str(folder / "run" / "train" / "tensorboard")).Reload()
+    for key in ("gsr/train/refinement/reward", "gsr/val/pair_sums/refinement_gap"):
+        assert {one.step: pytest.approx(one.value) for one in events.Scalars(key)} == {
+            step: row[key] for step, row in train.items() if key in row
+        }
+
+
 @pytest.mark.parametrize(("refine_weight", "refinements"), [(0.0, 0), (1.0, PROMPTS * M)])
 def test_resume_with_one_stage_alone(folder: Path, refine_weight: float, refinements: int) -> None:
     """From the checkpoint of step 1, the second step is done anew with one stage's loss alone."""
@@ -178,7 +197,7 @@ def test_eval_and_report(folder: Path) -> None:
     gsr_rl(folder, "eval", "eval.name=grpo", f"eval.model={folder}/run/model")
     episodes = read_episodes(folder / "run" / "episodes" / "grpo.jsonl")
     assert len(episodes) == 4
-    gsr_rl(folder, "report")
+    command("report", f"{folder}/run")
     (stage,) = json.loads((folder / "run" / "report.json").read_text())["stages"]
     figures = summarize(episodes)["pair_sums"]
     assert stage["name"] == "grpo"

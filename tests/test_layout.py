@@ -16,12 +16,12 @@ def test_usage_adds_seconds_and_keeps_the_most_memory(tmp_path: Path) -> None:
 
 
 def test_a_published_model_replaces_the_one_before(tmp_path: Path) -> None:
-    source, target = tmp_path / "checkpoint", tmp_path / "model"
-    source.mkdir()
-    (source / "config.json").write_text("{}")
+    checkpoint, target = tmp_path / "checkpoint", tmp_path / "model"
+    (checkpoint / "huggingface").mkdir(parents=True)
+    (checkpoint / "huggingface" / "config.json").write_text("{}")
     target.mkdir()
     (target / "stale").write_text("")
-    publish(source, target)
+    publish(checkpoint, "huggingface", target)
     assert [one.name for one in target.iterdir()] == ["config.json"]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["checkpoint", "model"]
 
@@ -30,7 +30,24 @@ def test_a_checkpoint_without_a_model_is_refused_and_nothing_lost(tmp_path: Path
     target = tmp_path / "model"
     target.mkdir()
     (target / "config.json").write_text("{}")
-    (tmp_path / "checkpoint").mkdir()
-    with pytest.raises(UsageError, match="hf_model"):
-        publish(tmp_path / "checkpoint", target)
+    (tmp_path / "checkpoint" / "huggingface").mkdir(parents=True)
+    for checkpoint in (tmp_path / "checkpoint", None):
+        with pytest.raises(UsageError, match="hf_model"):
+            publish(checkpoint, "huggingface", target)
     assert (target / "config.json").is_file()
+
+
+def test_the_latest_checkpoint_is_the_one_that_was_written_whole(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    checkpoints = folder.checkpoints("train")
+    assert folder.latest_checkpoint("train") is None
+    for step in (3, 6):
+        (checkpoints / f"global_step_{step}").mkdir(parents=True)
+    assert folder.latest_checkpoint("train") is None  # killed while the first was written
+    tracker = checkpoints / "latest_checkpointed_iteration.txt"
+    tracker.write_text("3")  # and while the second was
+    assert folder.latest_checkpoint("train") == checkpoints / "global_step_3"
+    for torn in ("", "9"):
+        tracker.write_text(torn)
+        with pytest.raises(UsageError, match=r"there are: global_step_3, global_step_6; write the number of a whole"):
+            folder.latest_checkpoint("train")

@@ -12,15 +12,15 @@ from rewards.answers import equivalent, extract_answer
 
 ORACLE = OracleTeacher()
 PUZZLE = Problem("2,5,7,9=14", "pair_sums", "Which two of 2, 5, 7, 9 add up to 14?", "(5, 9)")
-SOLVED = "5 + 9 = 14\n\\boxed{(5, 9)}"
+SOLVED = "14 - 5 = 9\n\\boxed{(5, 9)}"
 
 
-def test_solve_shows_the_sum_and_boxes_the_pair() -> None:
+def test_solve_shows_a_step_and_boxes_the_pair() -> None:
     assert ORACLE.solve(PUZZLE) == SOLVED
 
 
 def test_refine_checks_as_far_as_the_first_right_candidate_and_solves() -> None:
-    wrong = "2 + 9 = 14\n\\boxed{(2, 9)}"
+    wrong = "14 - 2 = 9\n\\boxed{(2, 9)}"
     checked = "Solution 1: 2 + 9 = 11, not 14.\nSolution 2: no pair.\nSolution 3: 5 + 9 = 14, right.\n"
     assert ORACLE.refine(PUZZLE, [wrong, "", SOLVED, wrong]) == checked + SOLVED
     assert ORACLE.refine(PUZZLE, [SOLVED, wrong]) == f"Solution 1: 5 + 9 = 14, right.\n{SOLVED}"
@@ -74,7 +74,7 @@ def test_everything_the_oracle_says_is_true(data: st.DataObject) -> None:
     *checks, line, box = ORACLE.refine(problem, candidates).split("\n")
 
     first, second = (int(number) for number in re.findall(r"\d+", problem.gold))
-    assert (line, box) == (f"{first} + {second} = {total}", f"\\boxed{{{problem.gold}}}")
+    assert (line, box) == (f"{total} - {first} = {second}", f"\\boxed{{{problem.gold}}}")
 
     rights = [equivalent(extract_answer(one) or "", problem.gold) for one in candidates]
     assert len(checks) == (rights.index(True) + 1 if True in rights else len(candidates))

@@ -40,8 +40,11 @@ SFT = [
 ]
 
 
-def config(root: Path) -> Any:
-    return OmegaConf.create({"recipe": "toy", "run_dir": str(root), "gsr": {"seed": 7}})
+def write_config(root: Path, seed: int = 7, **settings: str) -> None:
+    """What `gsr-rl run` leaves in its folder before the first stage."""
+    root.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save({"recipe": "toy", "gsr": {"seed": seed}}, root / "config.yaml")
+    (root / "run.json").write_text(json.dumps({"gsr.seed": str(seed), **settings}))
 
 
 def write_log(root: Path, stage: str, rows: list[tuple[int, dict[str, float]]], tail: str = "") -> None:
@@ -62,6 +65,7 @@ def train_step(reward: float, correlation: float) -> dict[str, float]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A run with two evaluated stages, and logs of sft and train."""
+    write_config(tmp_path)
     write_episodes(tmp_path / "episodes" / "base.jsonl", BASE)
     write_episodes(tmp_path / "episodes" / "sft.jsonl", SFT)
     write_log(tmp_path, "sft", [(1, {"train/loss": 2.0}), (2, {"train/loss": 1.0})])
@@ -75,7 +79,7 @@ def test_base_by_hand() -> None:
     assert list(figures) == [
         "name", "n", "k", "pass@1", "pass@4", "maj@4", "maj@5", "selfref@4", "refinement_gap", "ci_low", "ci_high",
         "all_wrong_n", "all_wrong_recovery", "right_to_wrong", "wrong_to_right",
-        "agrees_with_majority", "agrees_with_none", "direct_again", "selfref_swapped@4",
+        "agrees_with_majority", "agrees_with_none", "direct_again", "selfref_swapped@4", "swapped_n",
     ]  # fmt: skip
     assert figures["ci_low"] < figures["refinement_gap"] < figures["ci_high"]
     assert {key: value for key, value in figures.items() if not key.startswith("ci_")} == pytest.approx(
@@ -97,6 +101,7 @@ def test_base_by_hand() -> None:
             "agrees_with_none": 1 / 4,
             "direct_again": 2 / 4,
             "selfref_swapped@4": None,
+            "swapped_n": 0,
         }
     )
 
@@ -109,7 +114,7 @@ def majority(answers: list[str | None]) -> float:
 
 
 def test_report_json_is_recomputed_from_the_episode_files(folder: Path) -> None:
-    report.run(config(folder))
+    report.main([str(folder)])
     written = json.loads((folder / "report.json").read_text())
     assert [stage["name"] for stage in written["stages"]] == ["base", "sft"]
     for stage in written["stages"]:
@@ -129,24 +134,23 @@ def test_report_json_is_recomputed_from_the_episode_files(folder: Path) -> None:
 
 
 def test_run_facts(folder: Path) -> None:
-    report.run(config(folder))
+    report.main([str(folder)])
     written = json.loads((folder / "report.json").read_text())
     assert (written["seed"], written["wall_s"], written["peak_rss_gb"]) == (7, None, None)
     assert written["rollout_actor_corr_min"] == 0.991
     (folder / "usage.json").write_text('{"wall_s": 600.0, "peak_rss_gb": 9.5}')
-    report.run(config(folder))
+    report.main([str(folder)])
     written = json.loads((folder / "report.json").read_text())
     assert (written["wall_s"], written["peak_rss_gb"]) == (600.0, 9.5)
     assert "10 minutes; at most 9.5 GB of memory" in (folder / "report.md").read_text()
 
 
 def test_other_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report.run(config(folder))
+    report.main([str(folder)])
     log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     # the line that is still being written is not there
     assert [(row["stage"], row["step"]) for row in log] == [("sft", 1), ("sft", 2), *(("train", i) for i in range(4))]
     assert log[0]["data"] == {"train/loss": 2.0}
-    assert OmegaConf.load(folder / "config.yaml") == config(folder)
     text = (folder / "report.md").read_text()
     for name in ("stages", "by_correct", "training"):
         assert (folder / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -156,7 +160,7 @@ def test_other_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_page(folder: Path) -> None:
-    report.run(config(folder))
+    report.main([str(folder)])
     text = (folder / "report.md").read_text()
     assert "| gsr/train/candidate/reward | 0.25 (step 1) | 0.5 (step 2) | 0.75 (step 3) |" in text
     assert "| maj@5: a vote with as many responses as selfref@4 | 37.5 % | 75.0 % |" in text
@@ -182,7 +186,7 @@ def stage(low: float | None, high: float | None) -> dict[str, Any]:
     ],
 )
 def test_honest_about_the_gap(low: float | None, high: float | None, says: str) -> None:
-    whole = {"stages": [stage(low, high)], "seed": 0, "wall_s": None, "peak_rss_gb": None}
+    whole = {"stages": [stage(low, high)], "selfref_changes": [], "seed": 0, "wall_s": None, "peak_rss_gb": None}
     assert says in page("toy", whole | {"rollout_actor_corr_min": None}, {"sft": SFT}, [], [])
 
 
@@ -193,7 +197,7 @@ def test_different_problems_are_said_to_be_so(folder: Path) -> None:
 
 
 def _text(folder: Path) -> str:
-    report.run(config(folder))
+    report.main([str(folder)])
     return (folder / "report.md").read_text(encoding="utf-8")
 
 
@@ -221,12 +225,73 @@ def test_several_datasets_count_the_same() -> None:
 
 
 def test_nothing_to_report(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no episodes .* `gsr-rl run recipe=toy` makes them"):
-        report.run(config(tmp_path))
+    with pytest.raises(UsageError, match=r"no episodes .* `gsr-rl run recipe=... run_dir=.*` makes them"):
+        report.main([str(tmp_path)])
     assert not list(tmp_path.iterdir())
 
 
 def test_unequal_k(folder: Path) -> None:
     write_episodes(folder / "episodes" / "grpo.jsonl", [episode("01", "0")])
     with pytest.raises(UsageError, match=r"K differs between stages \(base 4, sft 4, grpo 2\)"):
-        report.run(config(folder))
+        report.main([str(folder)])
+
+
+def test_what_training_has_changed(folder: Path) -> None:
+    report.main([str(folder)])
+    (change,) = json.loads((folder / "report.json").read_text())["selfref_changes"]
+    # base: 0, 0, 1, 1; sft: 1, 1, 1, 1
+    assert (change["from"], change["to"], change["n"], change["change"]) == ("base", "sft", 4, 0.5)
+    assert 0 <= change["ci_low"] < 0.5 < change["ci_high"] <= 1
+    assert "selfref from base to sft: +50.0 points" in (folder / "report.md").read_text()
+
+
+def test_a_folder_without_configuration_is_reported_on_too(tmp_path: Path) -> None:
+    write_episodes(tmp_path / "mine" / "episodes" / "base.jsonl", BASE)
+    report.main([str(tmp_path / "mine"), "--out", str(tmp_path / "page")])
+    assert json.loads((tmp_path / "page" / "report.json").read_text())["seed"] is None
+    assert (tmp_path / "page" / "report.md").read_text().startswith("# mine\n")
+    assert not (tmp_path / "mine" / "report.json").exists()
+
+
+# --- several runs -----------------------------------------------------------------------------------------------------
+
+
+def runs(root: Path, *settings: dict[str, str]) -> list[str]:
+    """Runs with the seeds 0, 1, ...; the refinements of run 0 are those of SFT, of the others those of BASE."""
+    for seed, own in enumerate(settings):
+        write_config(root / f"run-{seed}", seed, **own)
+        write_episodes(root / f"run-{seed}" / "episodes" / "sft.jsonl", BASE if seed else SFT)
+    return [str(root / f"run-{seed}") for seed in range(len(settings))]
+
+
+def test_repeats_are_pooled_by_problem(tmp_path: Path) -> None:
+    folders = runs(tmp_path, {"gsr.k": "4"}, {"gsr.k": "4"})
+    write_log(tmp_path / "run-1", "sft", [(1, {"train/global_tokens": 90}), (2, {"train/global_tokens": 60})])
+    report.main([*folders, "--out", str(tmp_path / "all")])
+    written = json.loads((tmp_path / "all" / "report.json").read_text())
+    (pooled,) = written["pooled"]["stages"]
+    assert (pooled["n"], pooled["all_wrong_n"]) == (4, 2)  # problems, not rows; sets
+    assert pooled["selfref@4"] == pytest.approx((1 + 1 / 2) / 2)
+    assert pooled["maj@4"] == pytest.approx(((1 + 1 + 0 + 1 / 2) / 4 + 1 / 4) / 2)
+    assert [(run["name"], run["seed"], run["sft_tokens"], run["grpo_tokens"]) for run in written["runs"]] == [
+        ("run-0", 0, None, None),
+        ("run-1", 1, 150, None),
+    ]
+    text = (tmp_path / "all" / "report.md").read_text()
+    assert "All runs together" in text
+    assert "| run-1 | 1 | sft | 4 | 18.8 % |" in text
+    assert (tmp_path / "all" / "plots" / "gaps.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_runs_of_different_configurations_are_not_pooled(tmp_path: Path) -> None:
+    report.main([*runs(tmp_path, {"gsr.k": "4"}, {"gsr.k": "5"}), "--out", str(tmp_path / "all")])
+    assert json.loads((tmp_path / "all" / "report.json").read_text())["pooled"] is None
+    assert "All runs together" not in (tmp_path / "all" / "report.md").read_text()
+
+
+def test_several_runs_need_a_place_and_names(tmp_path: Path) -> None:
+    one, two = runs(tmp_path, {}, {})
+    with pytest.raises(UsageError, match="--out: missing"):
+        report.main([one, two])
+    with pytest.raises(UsageError, match="several runs are called run-0"):
+        report.main([one, one, "--out", str(tmp_path / "all")])

@@ -121,13 +121,13 @@ def test_one_direct_row_a_problem_and_one_refine_row_an_episode() -> None:
     direct = direct_rows(PROBLEMS[:2], OracleTeacher(), prompts)
     refine = refine_rows(episodes, OracleTeacher(), prompts)
     assert direct == [
-        SftRow("7,5,4=12", "direct", "Q: Which two of 7, 5, 4 add up to 12?", "7 + 5 = 12\n\\boxed{(7, 5)}"),
-        SftRow("9,4=13", "direct", "Q: Which two of 9, 4 add up to 13?", "9 + 4 = 13\n\\boxed{(9, 4)}"),
+        SftRow("7,5,4=12", "direct", "Q: Which two of 7, 5, 4 add up to 12?", "12 - 7 = 5\n\\boxed{(7, 5)}"),
+        SftRow("9,4=13", "direct", "Q: Which two of 9, 4 add up to 13?", "13 - 9 = 4\n\\boxed{(9, 4)}"),
     ]
     assert [row.id for row in refine] == ["7,5,4=12", "7,5,4=12", "9,4=13"]
     assert refine[0].kind == "refine"
     assert "1) \\boxed{(7, 4)}" in refine[0].prompt and "2) hm" in refine[0].prompt
-    assert refine[0].response == ("Solution 1: 7 + 4 = 11, not 12.\nSolution 2: no pair.\n7 + 5 = 12\n\\boxed{(7, 5)}")
+    assert refine[0].response == ("Solution 1: 7 + 4 = 11, not 12.\nSolution 2: no pair.\n12 - 7 = 5\n\\boxed{(7, 5)}")
 
 
 def test_an_episode_without_candidates_is_refused() -> None:

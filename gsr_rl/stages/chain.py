@@ -15,8 +15,11 @@ import psutil
 from omegaconf import DictConfig, OmegaConf
 
 from data_prep.tables import replacing
+from gsr_rl.compose import load_recipe
 from gsr_rl.errors import UsageError
+from gsr_rl.preflight import check
 from gsr_rl.stages.layout import RunFolder, base_model
+from gsr_rl.stages.variants import overrides, share, variants_of
 
 AGENT_LOOPS = "actor_rollout_ref.rollout.agent.agent_loop_config_path"  # where the package is installed
 # May differ from one start of a run to the next.
@@ -44,7 +47,8 @@ def steps(config: DictConfig) -> list[Step]:
         *([Step("warmup", folder.model("warmup"))] if config.warmup.steps > 0 else []),
         Step("teach", folder.sft_rows("sft")),
         Step("sft", folder.model("sft")),
-        _evaluation(folder, "base", None),
+        # Nobody has taught the base model to refine, so that there is nothing to control for.
+        _evaluation(folder, "base", None, "eval.swapped=0"),
         _evaluation(folder, "sft", folder.model("sft")),
         Step("train", folder.model("train")),
         _evaluation(folder, "grpo", folder.model("train")),
@@ -54,8 +58,8 @@ def steps(config: DictConfig) -> list[Step]:
     return [step for step in kept if not _of_a_skipped_model(step, made)]
 
 
-def _evaluation(folder: RunFolder, name: str, model: Path | None) -> Step:
-    overrides = (f"eval.name={name}", *([f"eval.model={model}"] if model else []))
+def _evaluation(folder: RunFolder, name: str, model: Path | None, *more: str) -> Step:
+    overrides = (f"eval.name={name}", *([f"eval.model={model}"] if model else []), *more)
     return Step("eval", folder.episodes(name), overrides)
 
 
@@ -70,18 +74,19 @@ def claim(config: DictConfig) -> None:
     Raises:
         UsageError: another one is there; names a key in which they differ.
     """
-    path = RunFolder.of(config).root / "run.json"
+    folder = RunFolder.of(config)
     here = {key: value for key, value in _leaves(config) if not key.startswith(OPERATIONAL)}
-    if not path.exists():
-        with replacing(path) as temporary:
+    if not folder.has_results():
+        with replacing(folder.claim) as temporary:
             temporary.write_text(json.dumps(here, indent=1))
-        return
-    for key, value in json.loads(path.read_text()).items():
+    for key, value in json.loads(folder.claim.read_text()).items():
         if key in here and here[key] != value:
             raise UsageError(
                 f"run_dir={config.run_dir}: belongs to another configuration ({key}={value}, here {here[key]}); "
                 "choose another run_dir, or remove this one"
             )
+    with replacing(folder.config) as temporary:
+        OmegaConf.save(config, temporary)
 
 
 def _leaves(values: Mapping[Any, Any], at: str = "") -> Iterator[tuple[str, str]]:
@@ -96,12 +101,16 @@ def _leaves(values: Mapping[Any, Any], at: str = "") -> Iterator[tuple[str, str]
 
 
 def run(config: DictConfig, arguments: Sequence[str]) -> None:
-    """Run the chain of `gsr-rl run ARGUMENTS`.
+    """Run the chain of `gsr-rl run ARGUMENTS`, then those of the recipe's variants, and report on all of them.
 
     Raises:
         UsageError: the run folder belongs to another configuration.
         SystemExit: with the exit code of the stage that failed; what was done stays, and the next start goes on there.
     """
+    variants = {name: (one.reuse, [*arguments, *overrides(config, name)]) for name, one in variants_of(config).items()}
+    recipe, *_ = [one.removeprefix("recipe=") for one in arguments if one.startswith("recipe=")]
+    for _, own in variants.values():  # before the first of them starts
+        check(load_recipe(recipe, [one for one in own if not one.startswith("recipe=")]), "run")
     claim(config)
     base_model(config)  # converted once, before the stages look for it
     folder = RunFolder.of(config)
@@ -111,8 +120,15 @@ def run(config: DictConfig, arguments: Sequence[str]) -> None:
             continue
         print(f"gsr-rl run: {step.stage}", flush=True)
         _command(folder, step.stage, [*arguments, *step.overrides])
+    for name, (reuse, own) in variants.items():
+        print(f"gsr-rl run: variant {name}", flush=True)
+        share(folder.root, name, reuse)
+        _command(folder, "run", own)
     if "report" not in config.skip_stages:
-        _command(folder, "report", arguments)
+        _command(folder, "report", [str(folder.root)])
+        if variants:
+            roots = [str(folder.root / name) for name in variants]
+            _command(folder, "report", [str(folder.root), *roots, "--out", str(folder.root / "variants")])
 
 
 def _command(folder: RunFolder, stage: str, arguments: Sequence[str]) -> None:

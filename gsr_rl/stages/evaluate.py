@@ -1,9 +1,11 @@
 """Stage `eval`: episodes of one model on the held-out problems."""
 
+from collections.abc import Sequence
+
 from omegaconf import DictConfig
 
 from data_prep.problems import load_problems
-from gsr_rl.episode import write_episodes
+from gsr_rl.episode import Episode, Problem
 from gsr_rl.errors import UsageError
 from gsr_rl.metrics import summarize
 from gsr_rl.stages.layout import RunFolder, base_model
@@ -13,17 +15,20 @@ def run(config: DictConfig) -> None:
     """Write `<run_dir>/episodes/<eval.name>.jsonl`."""
     if not config.eval.name:
         raise UsageError("eval.name: missing; name the model in the report, for example eval.name=base")
-    from gsr_rl.stages.sampler import Sampler
+    from gsr_rl.stages.sampler import Sampler, sample_in_parts
     from gsr_rl.verl_plugin.reward import load_judge
 
     folder = RunFolder.of(config)
     problems = load_problems(folder.problems(config.eval.split))
     sampler = Sampler(config, config.eval.model or base_model(config), load_judge(config))
-    episodes = sampler.refine(sampler.candidates(problems, extra=config.eval.extra_candidates))
-    if config.eval.swapped:
-        episodes = sampler.refine_swapped(episodes)
+
+    def sample(part: Sequence[Problem], first: int) -> list[Episode]:
+        episodes = sampler.refine(sampler.candidates(part, extra=config.eval.extra_candidates))
+        n = min(len(part), config.eval.swapped - first)
+        return sampler.refine_swapped(episodes[:n]) + episodes[n:] if n > 1 else episodes
+
     path = folder.episodes(config.eval.name)
-    write_episodes(path, episodes)
+    episodes = sample_in_parts(path, problems, sample)
     for name, figures in summarize(episodes).items():
         if name != "macro":
             k = figures["k"]

@@ -35,6 +35,28 @@ class RunFolder:
     def stage(self, name: str) -> Path:
         return self.root / name
 
+    def checkpoints(self, stage: str) -> Path:
+        return self.root / stage / "checkpoints"
+
+    def latest_checkpoint(self, stage: str) -> Path | None:
+        """The checkpoint at which verl resumes `stage`: the one that its tracker file names, written when it was whole.
+
+        Raises:
+            UsageError: the tracker file is torn, or names a checkpoint that is not there.
+        """
+        tracker = self.checkpoints(stage) / "latest_checkpointed_iteration.txt"
+        if not tracker.exists():
+            return None
+        step = tracker.read_text().strip()
+        path = self.checkpoints(stage) / f"global_step_{step}"
+        if not step.isdigit() or not path.is_dir():
+            there = ", ".join(sorted(one.name for one in self.checkpoints(stage).glob("global_step_*"))) or "none"
+            raise UsageError(
+                f"{tracker}: names checkpoint {step!r}, there are: {there}; write the number of a whole one into it, "
+                f"or remove {self.checkpoints(stage)} to begin the stage anew"
+            )
+        return path
+
     def model(self, stage: str) -> Path:
         """The model a training stage ends with; that of `train` is the run's result."""
         return self.root / "model" if stage == "train" else self.root / stage / "model"
@@ -44,6 +66,25 @@ class RunFolder:
 
     def episodes(self, name: str) -> Path:
         return self.root / "episodes" / f"{name}.jsonl"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yaml"
+
+    @property
+    def claim(self) -> Path:
+        """The settings to which the folder belongs."""
+        return self.root / "run.json"
+
+    def has_results(self) -> bool:
+        """Whether a stage has begun to write here: one that was refused at once leaves nothing."""
+        own = {self.config, self.claim, self.usage}
+        return self.claim.exists() and any(path not in own for path in self.root.iterdir())
+
+    @property
+    def candidates(self) -> Path:
+        """Candidate sets as the teacher sees them."""
+        return self.root / "teach" / "candidates.jsonl"
 
     @property
     def usage(self) -> Path:
@@ -75,12 +116,14 @@ def latest_model(config: DictConfig, *stages: str) -> str:
     return base_model(config)
 
 
-def publish(source: Path, target: Path) -> None:
-    """Copy a finished folder to `target`, which appears whole or not at all."""
-    if not (source / "config.json").is_file():
-        raise UsageError(f"{source}: no Hugging Face model there; keep `hf_model` in checkpoint.save_contents")
+def publish(checkpoint: Path | None, model: str, target: Path) -> None:
+    """Copy the folder `model` of a training stage's last checkpoint to `target`, which appears whole or not at all."""
+    if checkpoint is None or not (checkpoint / model / "config.json").is_file():
+        raise UsageError(
+            f"{checkpoint}: no Hugging Face model in the last checkpoint; keep `hf_model` in checkpoint.save_contents"
+        )
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(source, temporary)
+    shutil.copytree(checkpoint / model, temporary)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)

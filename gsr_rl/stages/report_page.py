@@ -44,8 +44,8 @@ def page(
         f"# {title}",
         _run_facts(report),
         "## Stages side by side",
-        _stage_table(stages),
-        "\n".join(f"- {_verdict(stage)}" for stage in stages),
+        stage_table(stages),
+        "\n".join(f"- {line}" for line in [*map(verdict, stages), *map(change, report["selfref_changes"])]),
         _same_problems(episodes),
         *(f"![{caption}]({file})" for caption, file in plots),
         "## What the refiner does",
@@ -70,7 +70,7 @@ def _run_facts(report: Mapping[str, Any]) -> str:
     return "; ".join(facts) + "."
 
 
-def _stage_table(stages: Sequence[Figures]) -> str:
+def stage_table(stages: Sequence[Figures]) -> str:
     k = stages[0]["k"]
     rates = {
         "pass@1: one candidate": "pass@1",
@@ -80,24 +80,24 @@ def _stage_table(stages: Sequence[Figures]) -> str:
         f"**selfref@{k}: the refinement**": f"selfref@{k}",
     }
     rows = [["problems", *(f"{stage['n']:.0f}" for stage in stages)]]
-    rows += [[label, *(_percent(stage[key]) for stage in stages)] for label, key in rates.items()]
+    rows += [[label, *(percent(stage[key]) for stage in stages)] for label, key in rates.items()]
     rows += [
-        [f"**Refinement Gap: selfref@{k} - maj@{k}**, points", *(_points(stage["refinement_gap"]) for stage in stages)],
-        ["its 95 % interval", *(_interval(stage) for stage in stages)],
+        [f"**Refinement Gap: selfref@{k} - maj@{k}**, points", *(points(stage["refinement_gap"]) for stage in stages)],
+        ["its 95 % interval", *(interval(stage) for stage in stages)],
         ["sets with all candidates wrong", *(f"{stage['all_wrong_n']:.0f}" for stage in stages)],
-        ["... of which recovered", *(_percent(stage["all_wrong_recovery"]) for stage in stages)],
-        ["vote right, refinement wrong", *(_percent(stage["right_to_wrong"]) for stage in stages)],
-        ["vote wrong, refinement right", *(_percent(stage["wrong_to_right"]) for stage in stages)],
+        ["... of which recovered", *(percent(stage["all_wrong_recovery"]) for stage in stages)],
+        ["vote right, refinement wrong", *(percent(stage["right_to_wrong"]) for stage in stages)],
+        ["vote wrong, refinement right", *(percent(stage["wrong_to_right"]) for stage in stages)],
     ]
-    return _table(["", *(stage["name"] for stage in stages)], rows)
+    return table(["", *(stage["name"] for stage in stages)], rows)
 
 
-def _verdict(stage: Figures) -> str:
+def verdict(stage: Figures) -> str:
     """What the gap and its interval say, in words that claim no more than they do."""
     name, k, low, high = stage["name"], stage["k"], stage["ci_low"], stage["ci_high"]
     if low is None or high is None:
         return f"{name}: no refinements, so no gap."
-    gap = f"a gap of {_points(stage['refinement_gap'])} points, interval {_interval(stage)}"
+    gap = f"a gap of {points(stage['refinement_gap'])} points, interval {interval(stage)}"
     if low > 0:
         text = f"{name}: the refinement beats the vote over the same candidates: {gap}."
     elif high < 0:
@@ -107,8 +107,17 @@ def _verdict(stage: Figures) -> str:
     rival = stage[f"maj@{k + 1}"]
     if rival is not None:
         refined = stage[f"selfref@{k}"]
-        text += f" Equal number of responses: selfref@{k} {_percent(refined)}, maj@{k + 1} {_percent(rival)}."
+        text += f" Equal number of responses: selfref@{k} {percent(refined)}, maj@{k + 1} {percent(rival)}."
     return text
+
+
+def change(step: Figures) -> str:
+    """What a stage has changed of selfref, likewise."""
+    if step["change"] is None:
+        return f"{step['from']} to {step['to']}: nothing to compare."
+    moved = f"{points(step['change'])} points, interval {interval(step)}, over {step['n']} problems"
+    shown = "" if step["ci_low"] > 0 or step["ci_high"] < 0 else ": a change has not been shown"
+    return f"selfref from {step['from']} to {step['to']}: {moved}{shown}."
 
 
 def _same_problems(episodes: Mapping[str, Sequence[Episode]]) -> str:
@@ -119,11 +128,11 @@ def _same_problems(episodes: Mapping[str, Sequence[Episode]]) -> str:
 def _by_correct(episodes: Mapping[str, Sequence[Episode]]) -> str:
     columns = [accuracy_by_correct(rows) for rows in episodes.values()]
     rows = [
-        [str(count), *(f"{_percent(row['accuracy'])} ({row['n']})" for row in cells)]
+        [str(count), *(f"{percent(row['accuracy'])} ({row['n']})" for row in cells)]
         for count, cells in enumerate(zip(*columns, strict=True))
     ]
     text = "Accuracy of the refinement by the number of correct candidates (in brackets the number of sets):"
-    return f"{text}\n\n{_table(['correct candidates', *episodes], rows)}"
+    return f"{text}\n\n{table(['correct candidates', *episodes], rows)}"
 
 
 def _agreement(stages: Sequence[Figures]) -> str:
@@ -132,22 +141,22 @@ def _agreement(stages: Sequence[Figures]) -> str:
         ("share that give the majority's answer", "agrees_with_majority"),
         ("share that give the answer of no candidate", "agrees_with_none"),
         ("accuracy of a second direct response instead", "direct_again"),
-        ("accuracy with another problem's candidates", f"selfref_swapped@{k}"),
+        (f"accuracy with another problem's candidates ({stages[-1]['swapped_n']} tried)", f"selfref_swapped@{k}"),
         (f"accuracy with its own: selfref@{k}", f"selfref@{k}"),
     )
-    rows = [[label, *(_percent(stage[key]) for stage in stages)] for label, key in labels]
+    rows = [[label, *(percent(stage[key]) for stage in stages)] for label, key in labels]
     text = "A refiner may just copy the vote, or solve the problem anew. Of the refinements:"
-    return f"{text}\n\n{_table(['', *(stage['name'] for stage in stages)], rows)}"
+    return f"{text}\n\n{table(['', *(stage['name'] for stage in stages)], rows)}"
 
 
 def _curves(log: Sequence[LogRow]) -> str:
     rows: list[list[str]] = []
     for key in CURVES:
-        points = [(row["step"], row["data"][key]) for row in log if row["stage"] == "train" and key in row["data"]]
-        if points:
-            picked = (points[0], points[(len(points) - 1) // 2], points[-1])
+        logged = [(row["step"], row["data"][key]) for row in log if row["stage"] == "train" and key in row["data"]]
+        if logged:
+            picked = (logged[0], logged[(len(logged) - 1) // 2], logged[-1])
             rows.append([key, *("-" if value is None else f"{value:.4g} (step {step})" for step, value in picked)])
-    return f"Single steps of GRPO, and as noisy as such:\n\n{_table(['', 'first', 'middle', 'last'], rows)}"
+    return f"Single steps of GRPO, and as noisy as such:\n\n{table(['', 'first', 'middle', 'last'], rows)}"
 
 
 def _episodes(name: str, episodes: Sequence[Episode]) -> str:
@@ -194,19 +203,19 @@ def _fenced(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [list(head), ["---", *("---:" for _ in head[1:])], *(list(row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _percent(rate: float | None) -> str:
+def percent(rate: float | None) -> str:
     return "-" if rate is None else f"{100 * rate:.1f} %"
 
 
-def _points(difference: float | None) -> str:
+def points(difference: float | None) -> str:
     return "-" if difference is None else f"{100 * difference:+.1f}"
 
 
-def _interval(stage: Figures) -> str:
+def interval(stage: Figures) -> str:
     low, high = stage["ci_low"], stage["ci_high"]
-    return "-" if low is None or high is None else f"{_points(low)} to {_points(high)}"
+    return "-" if low is None or high is None else f"{points(low)} to {points(high)}"

@@ -28,6 +28,32 @@ def draw(
     return [(caption, f"{folder.name}/{name}.png") for name, (caption, _) in pictures.items()]
 
 
+def draw_runs(folder: Path, runs: Sequence[Figures]) -> str:
+    """Draw the gap of every stage of every run; returns the picture's path, relative to the page."""
+    rows = [(run["name"], stage) for run in runs for stage in run["stages"] if stage["refinement_gap"] is not None]
+    _save(folder / "gaps.png", lambda figure: _gaps(figure, rows))
+    return f"{folder.name}/gaps.png"
+
+
+def _gaps(figure: Figure, rows: Sequence[tuple[str, Figures]]) -> None:
+    axes = figure.subplots()
+    axes.axvline(0, color="grey", linewidth=0.8)
+    for at, (_, stage) in enumerate(rows):
+        _gap(axes, at, stage, across="x")
+    axes.set_yticks(range(len(rows)), [f"{name}: {stage['name']}" for name, stage in rows])
+    axes.invert_yaxis()
+    axes.set(xlabel="Refinement Gap, points")
+
+
+def _gap(axes: Axes, at: float, stage: Figures, across: str) -> None:
+    low, gap, high = (100 * stage[key] for key in ("ci_low", "refinement_gap", "ci_high"))
+    error = [[gap - low], [high - gap]]
+    if across == "x":
+        axes.errorbar(gap, at, xerr=error, fmt="o", capsize=4)
+    else:
+        axes.errorbar(at, gap, yerr=error, fmt="o", capsize=4)
+
+
 def _save(path: Path, paint: Callable[[Figure], None]) -> None:
     figure = Figure(figsize=(10, 4), layout="constrained")
     paint(figure)
@@ -51,8 +77,7 @@ def _stages(figure: Figure, stages: Sequence[Figures]) -> None:
     right.axhline(0, color="grey", linewidth=0.8)
     for number, stage in enumerate(stages):
         if stage["refinement_gap"] is not None:
-            low, gap, high = (100 * stage[key] for key in ("ci_low", "refinement_gap", "ci_high"))
-            right.errorbar(number, gap, yerr=[[gap - low], [high - gap]], fmt="o", capsize=4)
+            _gap(right, number, stage, across="y")
     right.set_xticks(range(len(stages)), [stage["name"] for stage in stages])
     right.set(ylabel=f"Refinement Gap: selfref@{k} - maj@{k}, points", xlim=(-0.5, len(stages) - 0.5))
 

@@ -4,8 +4,10 @@ The prompts are encoded by the same functions as in the rollout, so that their t
 """
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -13,11 +15,37 @@ from transformers import AutoTokenizer
 from vllm import LLM, SamplingParams, TokensPrompt
 
 from gsr_rl.config import GsrConfig, Sampling, from_mapping
-from gsr_rl.episode import Episode, Problem, Response
+from gsr_rl.episode import Episode, Problem, Response, read_episodes, write_episodes
 from gsr_rl.prompts import encode_prompt, fit_refine_prompt, shuffled_order
 from rewards.answers import extract_answer
 
 Judge = Callable[[Problem, str], bool]
+
+# Problems that are sampled at a time: what an interrupt costs at most. Fewer would leave the engine's batch half empty.
+PART = 128
+
+
+def sample_in_parts(
+    path: Path, problems: Sequence[Problem], sample: Callable[[Sequence[Problem], int], list[Episode]]
+) -> list[Episode]:
+    """Write the episodes of `problems` to `path`; a start after an interrupt keeps the parts that are whole.
+
+    Args:
+        sample: episodes of a part of the problems, given it and the index of its first.
+    """
+    parts = path.with_suffix(".parts")
+    episodes: list[Episode] = []
+    for first in range(0, len(problems), PART):
+        part, file = problems[first : first + PART], parts / f"{first}.jsonl"
+        done = read_episodes(file) if file.exists() else []
+        if [one.id for one in done] != [one.id for one in part]:
+            done = sample(part, first)
+            write_episodes(file, done)
+        episodes += done
+        print(f"gsr-rl: {len(episodes)} of {len(problems)} problems sampled", flush=True)
+    write_episodes(path, episodes)
+    shutil.rmtree(parts)
+    return episodes
 
 
 class Sampler:

@@ -32,8 +32,9 @@ def _train(config: DictConfig, stage: str, model: str, steps: int | None) -> Non
         sft.model.path = sft.model.path or model
         sft.data.train_files = sft.data.train_files or str(folder.sft_rows(stage))
         sft.data.gsr_prompts = OmegaConf.to_container(config.gsr.prompts, resolve=True)
-        sft.trainer.default_local_dir = str(folder.stage(stage) / "checkpoints")
+        sft.trainer.default_local_dir = str(folder.checkpoints(stage))
         sft.trainer.experiment_name = sft.trainer.experiment_name or f"{config.recipe}-{stage}"
+        sft.trainer.seed = config.gsr.seed if sft.trainer.seed is None else sft.trainer.seed
         sft.trainer.total_training_steps = steps
         if steps is not None:  # as many passes over the rows as that takes
             per_epoch = max(1, len(read_sft_rows(sft.data.train_files)) // sft.data.train_batch_size)
@@ -42,9 +43,7 @@ def _train(config: DictConfig, stage: str, model: str, steps: int | None) -> Non
     folder.stage(stage).mkdir(parents=True, exist_ok=True)
     OmegaConf.save(sft, folder.stage(stage) / "config.yaml")
     _torchrun(sft, folder, stage)
-    checkpoints = folder.stage(stage) / "checkpoints"
-    step = (checkpoints / "latest_checkpointed_iteration.txt").read_text().strip()
-    publish(checkpoints / f"global_step_{step}" / "huggingface", folder.model(stage))
+    publish(folder.latest_checkpoint(stage), "huggingface", folder.model(stage))
     print(f"gsr-rl {stage}: model in {folder.model(stage)}")
 
 

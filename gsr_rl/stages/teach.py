@@ -4,14 +4,17 @@ Paper (arXiv 2509.00084): a frozen student samples the candidates, a frozen teac
 and refinements of those candidates (D_selfR); candidate sets in which all are wrong are kept.
 """
 
+from collections.abc import Sequence
+
 from omegaconf import DictConfig
 
 from data_prep.oracle import OracleTeacher, Teacher
 from data_prep.problems import load_problems
 from data_prep.rows import direct_rows, mix_by_tokens, refine_rows, write_sft_rows
 from gsr_rl.config import GsrConfig, from_mapping
-from gsr_rl.episode import write_episodes
+from gsr_rl.episode import Problem, read_episodes
 from gsr_rl.errors import UsageError
+from gsr_rl.preflight import load_tokenizer
 from gsr_rl.stages.layout import RunFolder, latest_model
 
 
@@ -29,20 +32,18 @@ def direct(config: DictConfig) -> None:
 
 
 def run(config: DictConfig) -> None:
-    """Write `<run_dir>/teach/{candidates.jsonl,train.parquet}`."""
-    from gsr_rl.stages.sampler import Sampler
-    from gsr_rl.verl_plugin.reward import load_judge
-
+    """Write `<run_dir>/teach/{candidates.jsonl,train.parquet}`; candidates that are there already are taken."""
     gsr, folder = from_mapping(GsrConfig, config.gsr, "gsr"), RunFolder.of(config)
     teacher, problems = load_teacher(config), load_problems(folder.problems("train"))
-    sampler = Sampler(config, latest_model(config, "warmup"), load_judge(config))
-    episodes = [shown for shown, _ in sampler.shown(sampler.candidates(problems[: config.teach.problems]))]
-    write_episodes(folder.stage("teach") / "candidates.jsonl", episodes)
+    if not folder.candidates.exists():
+        _sample_candidates(config, problems[: config.teach.problems])
+    episodes = read_episodes(folder.candidates)
+    tokenizer = load_tokenizer(latest_model(config, "warmup"))
     rows = mix_by_tokens(
         direct_rows(problems, teacher, gsr.prompts),
         refine_rows(episodes, teacher, gsr.prompts),
         gsr.refine_weight,
-        lambda text: len(sampler.tokenizer.encode(text, add_special_tokens=False)) + 1,  # and end of sequence
+        lambda text: len(tokenizer.encode(text, add_special_tokens=False)) + 1,  # and end of sequence
         gsr.seed,
     )
     write_sft_rows(folder.sft_rows("sft"), rows)
@@ -52,4 +53,16 @@ def run(config: DictConfig) -> None:
         f"gsr-rl teach: {kinds.count('direct')} direct and {kinds.count('refine')} refinement rows by the "
         f"{config.teach.teacher} teacher; in {all_wrong} of {len(episodes)} candidate sets all were wrong; "
         f"rows in {folder.sft_rows('sft')}"
+    )
+
+
+def _sample_candidates(config: DictConfig, problems: Sequence[Problem]) -> None:
+    from gsr_rl.stages.sampler import Sampler, sample_in_parts
+    from gsr_rl.verl_plugin.reward import load_judge
+
+    sampler = Sampler(config, latest_model(config, "warmup"), load_judge(config))
+    sample_in_parts(
+        RunFolder.of(config).candidates,
+        problems,
+        lambda part, _: [shown for shown, _ in sampler.shown(sampler.candidates(part))],
     )

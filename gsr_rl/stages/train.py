@@ -18,11 +18,9 @@ def run(config: DictConfig) -> None:
         runtime_env = config.ray_kwargs.ray_init.runtime_env
         runtime_env.env_vars = {**(runtime_env.get("env_vars") or {}), **open_logs(folder.stage("train"))}
         # Ray starts its processes elsewhere.
-        config.trainer.default_local_dir = str(folder.stage("train") / "checkpoints")
+        config.trainer.default_local_dir = str(folder.checkpoints("train"))
         config.trainer.validation_data_dir = str(folder.stage("train") / "validation")
     OmegaConf.save(config, folder.stage("train") / "config.yaml")
     train(config)
-    checkpoints = folder.stage("train") / "checkpoints"
-    step = (checkpoints / "latest_checkpointed_iteration.txt").read_text().strip()
-    publish(checkpoints / f"global_step_{step}" / "actor" / "huggingface", folder.model("train"))
+    publish(folder.latest_checkpoint("train"), "actor/huggingface", folder.model("train"))
     print(f"gsr-rl train: model in {folder.model('train')}")
