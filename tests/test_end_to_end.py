@@ -151,7 +151,7 @@ def test_validation_reports_the_gap_of_its_episodes(folder: Path) -> None:
 
 def test_validation_leaves_its_episodes_in_an_offline_wandb_run(folder: Path) -> None:
     tables = sorted((folder / "run" / "train" / "wandb").rglob("*.table.json"))
-    assert [path.name.split("_")[1] for path in tables] == ["0", "2"]  # steps
+    assert len(tables) == 2  # before the first step, and after the second
     for path in tables:
         table = json.loads(path.read_text())
         assert len(table["data"]) == 4
