@@ -1,0 +1,105 @@
+"""What sympy must not see: answers whose work grows without bound, and LaTeX that is no plain mathematics."""
+
+import math
+import re
+from fractions import Fraction
+from functools import lru_cache
+
+from rewards.latex import MAX_CHARS, compact
+from rewards.numerals import exact_value
+
+_MAX_EXPONENT = 9_999
+_MAX_FACTORIAL = 200
+_MAX_BINOMIAL = 1_000
+_MAX_DEPTH = 40  # of brackets in brackets; the parser of LaTeX is recursive
+
+_OPERATORS = re.compile(r"\\(?:cdot|times|div|frac|left|right)(?![a-zA-Z])")
+_OPEN_ENDED = re.compile(r"\\(?:i*nt|oint|sum|prod|lim)(?![a-zA-Z])")
+# Commands and characters of plain mathematics. Anything else (\cancel, \not, \phantom, quotes, code) changes what a
+# reader sees in ways that a parser does not know, and is compared as text.
+_COMMANDS = frozenset(
+    (
+        "frac sqrt pi cdot times div sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp infty binom "
+        "lfloor rfloor lceil rceil max min gcd cup cap setminus emptyset in mathbb le ge ne pm mp circ begin end "
+        "alpha beta gamma delta epsilon varepsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi varphi chi psi "
+        "omega Gamma Delta Theta Lambda Sigma Phi Psi Omega sum prod int lim to ldots dots mid"
+    ).split()
+)
+_PLAIN = re.compile(r"(?:\\(?P<command>[a-zA-Z]+)|\\[{}%\\]|[0-9a-zA-Z\s+\-*/^_=<>!|(){}\[\].,:;%&'])*")
+_CLOSING = {"{": "}", "(": ")"}
+
+
+def _exponents(text: str) -> list[str]:
+    """What stands after each ^: the inside of a bracketed group, a signed numeral, a command, or one character."""
+    found: list[str] = []
+    for caret in re.finditer(r"\^\s*", text):
+        start = caret.end()
+        closing = _CLOSING.get(text[start : start + 1])
+        if closing is None:
+            numeral = re.match(r"[+-]?[0-9]+(?:\s*\^.*)?|\\[a-zA-Z]+|.?", text[start:])
+            found.append(numeral[0] if numeral else "")
+            continue
+        depth, end = 0, start
+        for end in range(start, len(text)):
+            depth += (text[end] == text[start]) - (text[end] == closing)
+            if depth == 0:
+                break
+        found.append(text[start + 1 : end].strip())
+    return found
+
+
+def _huge_power(text: str) -> bool:
+    """A numeric exponent that is long, or that must itself be worked out first (a tower), or nested large powers."""
+    product = 1
+    for exponent in _exponents(text):
+        value = exact_value(compact(exponent))
+        if value is None:
+            # a numeric exponent that is no plain numeral would have to be worked out first
+            if exponent not in "+-*" and not re.search(r"[a-zA-Z]", _OPERATORS.sub("", exponent)):
+                return True
+            value = Fraction(max(map(int, re.findall(r"[0-9]+", exponent)), default=1))
+        size = max(abs(value.numerator), value.denominator)
+        if size > _MAX_EXPONENT:
+            return True
+        product *= max(size, 1)
+    return product > _MAX_EXPONENT and re.search(r"[)}\]]\s*\^", text) is not None
+
+
+def _huge_factorial(text: str) -> bool:
+    """A factorial of a large number, or of something that must be worked out first (a power, another factorial)."""
+    for factorial in re.finditer(r"(?:[0-9,]+|\([^()!^]*\)|(?P<unclear>[)}!]))\s*!", text):
+        numbers = [int(digits) for digits in re.findall(r"[0-9]+", factorial[0].replace(",", ""))]
+        if factorial["unclear"] or math.prod(numbers) > _MAX_FACTORIAL:
+            return True
+    return False
+
+
+def is_mathematics(tidied: str) -> bool:
+    """True for text made of numerals, letters, operators and the known commands of mathematics, not nested too deep."""
+    if _PLAIN.fullmatch(tidied) is None or not _COMMANDS.issuperset(re.findall(r"\\([a-zA-Z]+)", tidied)):
+        return False
+    depth = deepest = 0
+    for char in tidied:
+        depth += (char in "({[") - (char in ")}]")
+        deepest = max(deepest, depth)
+    return deepest <= _MAX_DEPTH
+
+
+def is_open_ended(tidied: str) -> bool:
+    """True for sums, products, limits and integrals: only their notation is compared, they are never worked out."""
+    return _OPEN_ENDED.search(tidied) is not None
+
+
+@lru_cache(maxsize=65_536)
+def too_heavy(tidied: str) -> bool:
+    """True if working with this answer may need unbounded time or memory: it may only be compared as text.
+
+    Over `MAX_CHARS` characters, towers of powers, exponents over 9,999, factorials over 200, binomials over 1,000.
+    """
+    if len(tidied) > MAX_CHARS or re.search(r"[0-9]\s*[eE]\s*[+-]?[0-9]{4}", tidied):
+        return True
+    if "binom" in tidied or r"\choose" in tidied:
+        numbers = re.findall(r"[0-9]+", tidied)
+        if any(int(digits) > _MAX_BINOMIAL for digits in numbers):
+            return True
+    return _huge_power(tidied) or ("!" in tidied and _huge_factorial(tidied))
