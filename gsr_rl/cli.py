@@ -29,6 +29,9 @@ stages
   report    report.json and report.md of what was evaluated
   run       all of it, each stage where its result is not there yet (skip_stages=[train] leaves stages out)
 
+tools (say gsr-rl <tool> --help)
+  verify    the maths verifier on labelled cases; golds it cannot read
+
 recipe=<name> is one of: {recipes}
 or a folder of your own that holds a recipe.yaml. key=value are Hydra overrides: verl's RL keys at the root, verl's SFT
 keys under `sft.`, ours under `gsr.`, `problems.`, `warmup.`, `teach.`, `eval.`.
@@ -45,6 +48,8 @@ STAGES = {
     "report": ("gsr_rl.stages.report", "run"),
     "run": ("gsr_rl.stages.chain", "run"),
 }
+# tool -> module whose main(arguments) takes flags and files instead of a recipe
+TOOLS = {"verify": "gsr_rl.tools.verify"}
 # What runs a model: these need the platform chosen, and everything checked before they start.
 ON_DEVICE = ("warmup", "teach", "sft", "train", "eval", "run")
 
@@ -74,8 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run_stage(stage: str, arguments: list[str]) -> None:
     from gsr_rl.errors import UsageError
 
+    if stage in TOOLS:
+        return importlib.import_module(TOOLS[stage]).main(arguments)
     if stage not in STAGES:
-        raise UsageError(f"{stage}: no such stage; stages: {', '.join(STAGES)}")
+        raise UsageError(f"{stage}: no such stage; stages: {', '.join(STAGES)}; tools: {', '.join(TOOLS)}")
     dry = "--dry-run" in arguments
     arguments = [one for one in arguments if one != "--dry-run"]
     recipe = [one.removeprefix("recipe=") for one in arguments if one.startswith("recipe=")]

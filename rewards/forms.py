@@ -46,7 +46,8 @@ class Form:
 
 
 _WORDS = re.compile(r"(?=.*[A-Za-z]{3}|no$)[A-Za-z][A-Za-z.' -]*", re.IGNORECASE)
-_AND = r"\\text\s*\{\s*,?\s*(?:and|or)\s*,?\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|\\(?:lor|vee)(?![a-zA-Z])"
+_WHOLE_TEXT = re.compile(r"^\\(?:text(?:rm|bf|it|normal)?|mbox|mathrm|mathbf)\s*\{([^{}]*)\}$")
+_AND = r"\\text\s*\{\s*,?\s*(?:and|or|AND|OR)\s*,?\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|\\(?:lor|vee)(?![a-zA-Z])"
 _SEPARATOR = re.compile(rf"(?:[,;]\s*)?(?:{_AND})|[,;]")
 _THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?!\d)")
 _BASED = re.compile(r"\(?(?=[0-9A-Z]*[0-9])(?P<digits>[0-9A-Z]+)\)?_\{?\(?(?P<base>[0-9]+)\)?\}?")
@@ -64,8 +65,8 @@ _VARIABLE = re.compile(rf"(?:[a-zA-Z]|{_GREEK})(?:_\{{?[a-zA-Z0-9]+\}}?)?")
 _NO_LABEL = re.compile(r"\\(?:frac|sqrt|pi|infty|cdot|times|div|sin|cos|tan|cot|sec|csc|log|ln|exp|binom|pm|mp|ldots)(?![a-zA-Z])")
 _UNIT = re.compile(
     r"(?P<body>.*(?:\d|\\pi)[^a-zA-Z\\]*)(?:"
-    r"\\(?:text|mbox|mathrm|textrm|textbf)\s*\{(?P<name>[^{}]*)\}(?P<power>\s*\^\s*\{?\d\}?)?"
-    r"|(?P<degree>\^\\circ)(?:\s*\\?[CF])?"
+    r"\\(?:text(?:rm|bf|normal)?|mbox|mathrm)\s*\{(?P<name>[^{}]*)\}(?P<power>\s*\^\s*\{?\d\}?)?"
+    r"|(?P<degree>\^\\circ)(?:\s*(?:[CF]|\\(?:text|mathrm)\s*\{\s*[CF]\s*\}))?"
     r"|(?<=[\s\d})])(?P<word>(?:(?:[a-zA-Z]{3,}|sq|cu|[cmk]m|[km]g|m[lL]|ft|in|lbs?|oz|hrs?|[ap]\.?m)\.?\s?){1,3})(?P<wpower>\^\{?\d\}?)?"
     r"|(?P<currency>[€£¥]))"
 )
@@ -78,7 +79,7 @@ _NO_UNITS = frozenset(
 @lru_cache(maxsize=65_536)
 def read(text: str) -> Form:
     """The form of a tidied answer. Never raises on a string."""
-    text = text.strip()
+    text = _WHOLE_TEXT.sub(r"\1", text.strip())
     key = compact(text)
     value = exact_value(key)
     if value is not None:
@@ -176,8 +177,10 @@ def _is_closed(side: str) -> bool:
 
 def _chain(text: str) -> Form | None:
     pieces, signs = split(_CHAIN, text)
+    if len(signs) == 1 and pieces[0] == "" and signs[0] != "=":
+        return read(pieces[1])  # \approx 3.1
     if not signs or "" in pieces:
-        return None if not signs else Form("opaque", text)
+        return Form("opaque", text) if signs else None
     labels = [piece for piece in pieces if _is_label(piece)]
     exact = [piece for i, piece in enumerate(pieces) if piece not in labels and (i == 0 or signs[i - 1] == "=")]
     rounded = [piece for i, piece in enumerate(pieces[1:]) if piece not in labels and signs[i] != "="]
@@ -238,6 +241,8 @@ def _quantity(text: str) -> Form | None:
         return None
     if match["currency"]:
         return read(match["body"])
+    if match["degree"] and re.search(r"\\(?:sin|cos|tan|cot|sec|csc)", match["body"]):
+        return None
     name = "degree" if match["degree"] else (match["name"] or match["word"] or "").casefold()
     if not re.search("[a-z%]", name) or _NO_UNITS.intersection(re.findall("[a-z]+", name)):
         return None

@@ -47,6 +47,7 @@ _REWRITES = [
     for pattern, new in [
         (r"^\s*\*\*(.*)\*\*\s*$", r"\1"),
         (r"\*\*", "^"),
+        (r"\.{3,}", r"\\ldots "),
         (r"\\\$|\$|(?<!\\)\\[()\[\]](?=\s*$)|^\s*\\[(\[]", " "),
         (r"\\left\s*\.|\\right\s*\.|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits)(?![a-zA-Z])", " "),
         # a separator of thousands, written with a thin space or with braces around the comma
@@ -78,7 +79,7 @@ _REWRITES = [
         (r"\\langle(?![a-zA-Z])", "("),
         (r"\\rangle(?![a-zA-Z])", ")"),
         (r"\\[lr]vert(?![a-zA-Z])|\\vert(?![a-zA-Z])", "|"),
-        (r"\\colon(?![a-zA-Z])|(?<=\d)\s*:\s*(?=\d)", ":"),
+        (r"\\colon(?![a-zA-Z])|\{:\}|(?<=\d)\s*:\s*(?=\d)", ":"),
         (r"\\varnothing(?![a-zA-Z])|\\\{\s*\\\}", r"\\emptyset"),
         (r"(^|[,(\[])\s*\+\s*\\infty", r"\1\\infty"),
         (r"\\mathbb\s*([A-Z])", r"\\mathbb{\1}"),
@@ -113,7 +114,7 @@ def tidy(answer: str) -> str:
     Meaning is kept: what is left is still LaTeX. Text over `MAX_CHARS` is only stripped.
     """
     answer = answer.strip()
-    if len(answer) > MAX_CHARS or answer.isdigit():
+    if len(answer) > MAX_CHARS or (answer.isascii() and answer.isdigit()):
         return answer
     answer = _ascii(answer)
     for pattern, new in _REWRITES:

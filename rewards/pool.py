@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections import Counter
 from multiprocessing.connection import Connection
 from typing import Literal
 
@@ -25,8 +24,7 @@ _HELPER_STARTS_IN = 120.0  # seconds; on an idle machine it takes about 1
 class Pool:
     """At most `size` worker processes, started when first needed; safe to use from any number of threads.
 
-    `counters` holds how many questions were asked ("asked"), how many were given up ("timeouts": processor time, wall
-    clock or memory) and how many workers had to be replaced ("restarts").
+    `asked` counts the questions, `restarts` the workers that passed a limit and were replaced.
     """
 
     def __init__(
@@ -34,11 +32,9 @@ class Pool:
     ) -> None:
         self.limits = (cpu_seconds, memory_bytes)
         self.wall_seconds = wall_seconds
-        self.counters: Counter[str] = Counter()
-        self._free = threading.Semaphore(size)
-        self._lock = threading.Lock()
-        self._idle: list[_Worker] = []
-        self._helper: _Helper | None = None
+        self.asked = self.restarts = self._reported = 0
+        self._size = size
+        self.forget()
 
     def judge(self, a: str, b: str) -> Judgement:
         """Whether two tidied answers are the same mathematics; with an empty `b`, whether `a` can be read at all.
@@ -50,14 +46,12 @@ class Pool:
             worker = self._take()
             answer = worker.ask(a, b, self.wall_seconds)
             with self._lock:
-                self.counters["asked"] += 1
-                if answer is None:
-                    self.counters["restarts"] += 1
+                self.asked += 1
+                if answer == "timeout":
+                    self.restarts += 1
                 else:
                     self._idle.append(worker)
-                if answer in (None, "too much"):
-                    self.counters["timeouts"] += 1
-        return "timeout" if answer in (None, "too much") else answer
+        return answer
 
     def warm_up(self) -> None:
         """Start the helper and one worker now rather than at the first question."""
@@ -75,9 +69,16 @@ class Pool:
 
     def forget(self) -> None:
         """Drop all processes without ending them: in a fork, they are the parent's."""
+        self._free = threading.Semaphore(self._size)
         self._lock = threading.Lock()
-        self._idle = []
-        self._helper = None
+        self._idle: list[_Worker] = []
+        self._helper: _Helper | None = None
+
+    def new_restarts(self) -> int:
+        """Restarts since the last call: summed over all calls, each counts once."""
+        with self._lock:
+            new, self._reported = self.restarts - self._reported, self.restarts
+        return new
 
     def _take(self) -> "_Worker":
         with self._lock:
@@ -129,17 +130,17 @@ class _Worker:
             raise OSError("rewards: a worker process of the pool does not start")
         self._pid: int = json.loads(connection.recv_bytes())
 
-    def ask(self, a: str, b: str, wall_seconds: float) -> str | None:
-        """The worker's answer, or None if it came to its end, of itself or by ours."""
+    def ask(self, a: str, b: str, wall_seconds: float) -> Judgement:
+        """The worker's answer, or "timeout" if it came to its end, of itself or by our hand."""
         try:
             self._connection.send_bytes(json.dumps([a, b]).encode())
             if self._connection.poll(wall_seconds):
-                answer: str = json.loads(self._connection.recv_bytes())
+                answer: Judgement = json.loads(self._connection.recv_bytes())
                 return answer
         except (EOFError, OSError):
             pass
         self.kill()
-        return None
+        return "timeout"
 
     def kill(self) -> None:
         # An open connection means a living process: its pid is still its own.

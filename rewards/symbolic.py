@@ -15,6 +15,7 @@ import sympy
 from latex2sympy2_extended import latex2sympy
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig
 from math_verify import LatexExtractionConfig, parse, verify
+from sympy.core.traversal import bottom_up
 
 from rewards.equality import Question, is_readable, same
 from rewards.forms import read
@@ -48,7 +49,7 @@ def ask(question: Question, a: str, b: str) -> bool:
     if left is None or right is None:
         return False
     if is_open_ended(a) or is_open_ended(b):
-        return bool(left == right)
+        return bool(_in_order(left) == _in_order(right))
     if not isinstance(left, sympy.Expr) or not isinstance(right, sympy.Expr):
         return bool(left == right)
     if question == "same value":
@@ -96,6 +97,11 @@ def _same_value(a: sympy.Expr, b: sympy.Expr) -> bool:
     return _everywhere(a, b, _agree)
 
 
+def _in_order(expression: Any) -> Any:
+    """An expression with its sums and products in sympy's own order; nothing is worked out."""
+    return bottom_up(expression, lambda node: node.func(*node.args) if node.args else node)
+
+
 def _is_defined(value: sympy.Expr) -> bool:
     return not value.has(sympy.nan, sympy.zoo)
 
@@ -115,21 +121,31 @@ def _proportional(a: sympy.Expr, b: sympy.Expr, positive: bool) -> bool:
 
 
 def _everywhere(a: sympy.Expr, b: sympy.Expr, agree: Any) -> bool:
-    """True if `agree` holds at all points where both sides are defined, and real unless both have an i in them."""
+    """True if `agree` holds at all points where both sides are defined, and real unless there is an i in them."""
     names = sorted(a.free_symbols | b.free_symbols, key=str)
     is_complex = a.has(sympy.I) or b.has(sympy.I)
     compared = 0
     for point in _POINTS:
         values = {name: point[i % len(point)] + i // len(point) for i, name in enumerate(names)}
+        if not is_complex and not (_stays_real(a, values) and _stays_real(b, values)):
+            continue
         x, y = _number(a.subs(values)), _number(b.subs(values))
         if x is None or y is None:
-            continue
-        if not is_complex and (mpmath.im(x) or mpmath.im(y)):
             continue
         if not agree(x, y):
             return False
         compared += 1
     return compared > 0
+
+
+def _stays_real(expression: sympy.Expr, values: dict[Any, Any]) -> bool:
+    """True if no root or logarithm in an expression is taken of a negative number: there branches would be compared."""
+    arguments = [node.args[0] for node in expression.atoms(sympy.Pow, sympy.log) if not _is_whole_power(node, values)]
+    return all(sympy.re(sympy.N(argument.subs(values))) >= 0 for argument in arguments)
+
+
+def _is_whole_power(node: sympy.Expr, values: dict[Any, Any]) -> bool:
+    return isinstance(node, sympy.Pow) and bool(node.exp.subs(values).is_integer)
 
 
 def _number(value: sympy.Expr) -> Any:

@@ -9,8 +9,8 @@ from rewards.latex import MAX_CHARS, compact
 from rewards.numerals import exact_value
 
 _MAX_EXPONENT = 9_999
-_MAX_FACTORIAL = 200
-_MAX_BINOMIAL = 1_000
+_MAX_FACTORIAL = 3_000
+_MAX_BINOMIAL = 10_000
 _MAX_DEPTH = 40  # of brackets in brackets; the parser of LaTeX is recursive
 
 _OPERATORS = re.compile(r"\\(?:cdot|times|div|frac|left|right)(?![a-zA-Z])")
@@ -94,7 +94,7 @@ def is_open_ended(tidied: str) -> bool:
 def too_heavy(tidied: str) -> bool:
     """True if working with this answer may need unbounded time or memory: it may only be compared as text.
 
-    Over `MAX_CHARS` characters, towers of powers, exponents over 9,999, factorials over 200, binomials over 1,000.
+    Over `MAX_CHARS` characters, towers of powers, exponents over 9,999, factorials over 3,000, binomials over 10,000.
     """
     if len(tidied) > MAX_CHARS or re.search(r"[0-9]\s*[eE]\s*[+-]?[0-9]{4}", tidied):
         return True

@@ -34,10 +34,10 @@ def serve(control: socket.socket) -> None:
 
 
 def work(connection: Connection, cpu_seconds: float, memory_bytes: int) -> None:
-    """Answer questions `[a, b]` with "same", "different", "unreadable" or "too much", until the connection ends.
+    """Answer questions `[a, b]` with "same", "different" or "unreadable" until the connection ends.
 
     A question that takes more than `cpu_seconds` of processor time ends the process: the kernel does it, whatever the
-    code is at. `memory_bytes` is what the process may take beyond what it has at the start.
+    code is at. So does one that needs more than `memory_bytes` beyond what the process has at its start.
     """
     import rewards.symbolic
 
@@ -53,9 +53,9 @@ def work(connection: Connection, cpu_seconds: float, memory_bytes: int) -> None:
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         try:
             answer = rewards.symbolic.judge(a, b)
-        except (MemoryError, RecursionError):
-            answer = "too much"
-        except Exception:
+        except MemoryError:
+            return
+        except Exception:  # whatever sympy cannot do, it cannot compare
             answer = "unreadable"
         signal.setitimer(signal.ITIMER_PROF, 0)
         connection.send_bytes(json.dumps(answer).encode())
