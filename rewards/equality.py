@@ -90,10 +90,9 @@ def _same_values(a: Form, b: Form, ask: Ask) -> bool:
     value_a, value_b = numeric.value(a.text), numeric.value(b.text)
     if value_a and value_b:
         for form, other in ((a, value_b), (b, value_a)):
-            if form.value is not None and decimal_places(form.value) and abs(other.number.imag) < 1e-12:
-                # a decimal for a surd: the decimal has fewer digits than a double
-                if stands_for(form.value, other.number.real):
-                    return True
+            # a decimal for a surd
+            if form.value is not None and not other.number.imag and stands_for(form.value, other.number.real):
+                return True
         if numeric.differ(value_a, value_b):
             return False
     return ask("same value", a.text, b.text)
@@ -135,8 +134,7 @@ def _close(exact: Form, rounded: Form) -> bool:
 
 def _same_relations(a: Form, b: Form, ask: Ask) -> bool:
     def downwards(form: Form) -> tuple[str, str]:
-        sign, text = form.tag, form.text
-        left, right = form.parts[0].text, form.parts[1].text
+        sign, left, right = form.tag, form.parts[0].text, form.parts[1].text
         if sign in ("<", r"\le"):
             return _FLIPPED[sign], f"{right}-({left})"
         return sign, f"{left}-({right})"

@@ -6,9 +6,12 @@ _CLOSE_THINK, _OPEN_THINK = "</think>", "<think>"
 _BRACES = re.compile(r"(?P<box>\\{1,4}(?:boxed|fbox)[ \t]{0,8}\{)|\\[{}\\]|(?P<open>\{)|(?P<close>\})")
 # What quotes rather than answers. A comment of TeX counts as one only where prose has no per cent sign.
 _QUOTED = re.compile(
-    r"(?s:```.*?(?:```|\Z))|(?s:<!--.*?(?:-->|\Z))|`[^`\n]*`|\\verb(?P<bar>[|!+@/])[^\n]*?(?P=bar)|(?m:(?:^|(?<=\}[ \t]))[ \t]*%.*$)"
+    r"(?s:```.*?(?:```|\Z))|(?s:<!--.*?(?:-->|\Z))|`[^`\n]*`|\\verb(?P<bar>[|!+@/])[^\n]*?(?P=bar)"
+    r"|(?m:(?:^|(?<=\}[ \t]))[ \t]*%.*$)"
 )
-_PHRASE = re.compile(r"(?:\banswer(?:s|\s*[\"'*_]*)?\s*(?:\bis\b|\bare\b|\bequals\b|[:=])|\bfinal\s+answer\W*\n|^####)", re.I | re.M)
+_PHRASE = re.compile(
+    r"(?:\banswer(?:s|\s*[\"'*_]*)?\s*(?:\bis\b|\bare\b|\bequals\b|[:=])|\bfinal\s+answer\W*\n|^####)", re.I | re.M
+)
 _REPORTED = re.compile(
     r"\b(?:says?|said|claims?|claimed|states?|suggests?|whether|if|suppose|candidate\s*\d*)\W+"
     r"(?:that\W+)?(?:(?:the|its|their|final|correct)\W+)*\Z",

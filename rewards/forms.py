@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Literal
 
 from rewards.latex import compact, tidy
+from rewards.notation import GREEK, is_closed, is_label, split, split_unit
 from rewards.numerals import exact_value
 from rewards.weight import is_mathematics
 
@@ -60,20 +61,7 @@ _BUILDER = re.compile(r"\\\{\s*(?P<name>[a-zA-Z])\s*(?:\\mid(?![a-zA-Z])|[:|])(?
 _MATRIX = re.compile(
     r"[(\[]?\s*\\begin\{(?P<name>[pbB]?matrix|array)\}(?:\{[lcr|]*\})?(?P<body>.*)\\end\{(?P=name)\}\s*[)\]]?"
 )
-_GREEK = r"\\(?:alpha|beta|gamma|delta|theta|lambda|mu|phi|varphi|omega)(?![a-zA-Z])"
-_VARIABLE = re.compile(rf"(?:[a-zA-Z]|{_GREEK})(?:_\{{?[a-zA-Z0-9]+\}}?)?")
-_NO_LABEL = re.compile(r"\\(?:frac|sqrt|pi|infty|cdot|times|div|sin|cos|tan|cot|sec|csc|log|ln|exp|binom|pm|mp|ldots)(?![a-zA-Z])")
-_UNIT = re.compile(
-    r"(?P<body>.*(?:\d|\\pi)[^a-zA-Z\\]*)(?:"
-    r"\\(?:text(?:rm|bf|normal)?|mbox|mathrm)\s*\{(?P<name>[^{}]*)\}(?P<power>\s*\^\s*\{?\d\}?)?"
-    r"|(?P<degree>\^\\circ)(?:\s*(?:[CF]|\\(?:text|mathrm)\s*\{\s*[CF]\s*\}))?"
-    r"|(?<=[\s\d})])(?P<word>(?:(?:[a-zA-Z]{3,}|sq|cu|[cmk]m|[km]g|m[lL]|ft|in|lbs?|oz|hrs?|[ap]\.?m)\.?\s?){1,3})(?P<wpower>\^\{?\d\}?)?"
-    r"|(?P<currency>[€£¥]))"
-)
-_NO_UNITS = frozenset(
-    "not no or and is are if for mod than at more less least most does times the because when where which "
-    "choose modulo times plus minus about".split()
-)
+_VARIABLE = re.compile(rf"(?:[a-zA-Z]|{GREEK})(?:_\{{?[a-zA-Z0-9]+\}}?)?")
 
 
 @lru_cache(maxsize=65_536)
@@ -86,8 +74,7 @@ def read(text: str) -> Form:
         return Form("number", text, value=value)
     if _WORDS.fullmatch(key) and not _SEPARATOR.search(text):
         return Form("words", text, tag=re.sub(r"[\s.]+", "", text).casefold())
-    readers = (_list, _builder, _membership, _chain, _inequality, _quantity, _plus_minus, _sets, _brackets, _matrix, _numeral)
-    for reader in readers:
+    for reader in (_list, _of_sides, _quantity, _plus_minus, _sets, _brackets, _matrix, _numeral):
         form = reader(text)
         if form is not None:
             return form
@@ -100,32 +87,6 @@ def leaves(form: Form) -> Iterator[Form]:
         yield form
     for part in (*form.parts, *form.rounded):
         yield from leaves(part)
-
-
-def split(separator: re.Pattern[str], text: str) -> tuple[list[str], list[str]]:
-    """Pieces of a text between separators outside of all brackets, and the separators."""
-    if separator.search(text) is None:
-        return [text], []
-    pieces: list[str] = []
-    signs: list[str] = []
-    depth = start = position = 0
-    while position < len(text):
-        char = text[position]
-        if depth == 0 and (match := separator.match(text, position)) and match.end() > position:
-            pieces.append(text[start:position].strip())
-            signs.append(match[0].strip())
-            start = position = match.end()
-            continue
-        if char == "\\" and text[position + 1 : position + 2].isalpha():
-            command = re.match(r"\\[a-zA-Z]+", text[position:])
-            name = command[0] if command else char
-            depth += (name == r"\begin") - (name == r"\end")
-            position += len(name)
-            continue
-        depth += (char in "({[") - (char in ")}]")
-        position += 1
-    pieces.append(text[start:].strip())
-    return pieces, signs
 
 
 def _list(text: str) -> Form | None:
@@ -149,6 +110,10 @@ def _flat(parts: list[Form]) -> Iterator[Form]:
         yield from part.parts if part.kind == "list" and part.tag != "set" else (part,)
 
 
+def _of_sides(text: str) -> Form | None:
+    return _builder(text) or _membership(text) or _chain(text) or _inequality(text)
+
+
 def _builder(text: str) -> Form | None:
     match = _BUILDER.fullmatch(text)
     condition = read(match["condition"]) if match else None
@@ -157,22 +122,7 @@ def _builder(text: str) -> Form | None:
 
 def _membership(text: str) -> Form | None:
     pieces, signs = split(_IN, text)
-    return read(pieces[1]) if len(signs) == 1 and pieces[1] and _is_label(pieces[0]) else None
-
-
-def _is_label(side: str) -> bool:
-    r"""True for a name: x, x_1, AB, |AB|, f(x), P(A \cap B), (p,q,r), \angle ABC, \text{Area}, m_{\max}."""
-    side = re.sub(r"_\s*(?:\{[^{}]*\}|\w)|\^\s*\{?-1\}?|\\text\s*\{[^{}]*\}", "L", side)
-    side = re.sub(r"(?<=[A-Zfghpq}])\s*\([^()]*\)", "", side)
-    if not re.search("[a-zA-Z]", side) or _NO_LABEL.search(side):
-        return False
-    return re.fullmatch(r"(?:\\[a-zA-Z]+|[a-zA-Z(),|{}'\s])+", side) is not None and not re.fullmatch(r"[ei]", side)
-
-
-def _is_closed(side: str) -> bool:
-    """True for a side without free letters."""
-    letters = r"(?<![\\a-zA-Z])[a-df-hj-zA-Z](?![a-zA-Z])|(?<![\\a-zA-Z])[a-zA-Z]{2,}"
-    return not re.search(rf"{letters}|{_GREEK}", side)
+    return read(pieces[1]) if len(signs) == 1 and pieces[1] and is_label(pieces[0]) else None
 
 
 def _chain(text: str) -> Form | None:
@@ -181,7 +131,7 @@ def _chain(text: str) -> Form | None:
         return read(pieces[1])  # \approx 3.1
     if not signs or "" in pieces:
         return Form("opaque", text) if signs else None
-    labels = [piece for piece in pieces if _is_label(piece)]
+    labels = [piece for piece in pieces if is_label(piece)]
     exact = [piece for i, piece in enumerate(pieces) if piece not in labels and (i == 0 or signs[i - 1] == "=")]
     rounded = [piece for i, piece in enumerate(pieces[1:]) if piece not in labels and signs[i] != "="]
     if not exact and rounded:  # x \approx 3.1
@@ -189,8 +139,8 @@ def _chain(text: str) -> Form | None:
     if not exact:  # y = x: the last name is what the others are
         exact, labels = labels[-1:], labels[:-1]
     if len(exact) > 1 and labels:  # S = n(n+1)/2 = 55: a formula in the middle of a chain is a step
-        exact = [side for side in exact if _is_closed(side)] or exact[-1:]
-    if labels or all(map(_is_closed, exact)):
+        exact = [side for side in exact if is_closed(side)] or exact[-1:]
+    if labels or all(map(is_closed, exact)):
         label = compact(labels[0]) if labels else ""
         return Form("assignment", text, tuple(map(read, exact)), label, rounded=tuple(map(read, rounded)))
     if len(pieces) != 2 or signs[0] != "=":
@@ -205,7 +155,7 @@ def _inequality(text: str) -> Form | None:
     if "" in pieces or len(pieces) > 3:
         return Form("opaque", text)
     names = [i for i, piece in enumerate(pieces) if _VARIABLE.fullmatch(piece)]
-    if len(names) == 1 and r"\ne" not in signs and all(_is_closed(p) for i, p in enumerate(pieces) if i not in names):
+    if len(names) == 1 and r"\ne" not in signs and all(is_closed(p) for i, p in enumerate(pieces) if i not in names):
         return _solved(text, pieces, signs, names[0])
     return as_relation(text) or Form("tuple", text, tuple(map(read, pieces)), " ".join(signs))
 
@@ -234,20 +184,11 @@ def _solved(text: str, pieces: list[str], signs: list[str], name: int) -> Form |
 
 
 def _quantity(text: str) -> Form | None:
-    if text.startswith(("€", "£", "¥")):
-        return read(text[1:])
-    match = _UNIT.fullmatch(text)
-    if match is None:
+    found = split_unit(text)
+    if found is None:
         return None
-    if match["currency"]:
-        return read(match["body"])
-    if match["degree"] and re.search(r"\\(?:sin|cos|tan|cot|sec|csc)", match["body"]):
-        return None
-    name = "degree" if match["degree"] else (match["name"] or match["word"] or "").casefold()
-    if not re.search("[a-z%]", name) or _NO_UNITS.intersection(re.findall("[a-z]+", name)):
-        return None
-    unit = re.sub(r"[\s.{}^]", "", name).removesuffix("s") + re.sub(r"\D", "", match["power"] or match["wpower"] or "")
-    return Form("quantity", text, (read(match["body"]),), unit)
+    number, unit = found
+    return Form("quantity", text, (read(number),), unit) if unit else read(number)
 
 
 def _plus_minus(text: str) -> Form | None:
@@ -299,7 +240,8 @@ def _matrix(text: str) -> Form | None:
         return None
     rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?", match["body"]) if row.strip()]
     cells = [tuple(read(tidy(cell)) for cell in row.split("&")) for row in rows]
-    return Form("matrix", text, tuple(Form("tuple", row, row_cells) for row, row_cells in zip(rows, cells, strict=True)))
+    parts = (Form("tuple", row, row_cells) for row, row_cells in zip(rows, cells, strict=True))
+    return Form("matrix", text, tuple(parts))
 
 
 def _numeral(text: str) -> Form | None:

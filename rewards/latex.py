@@ -34,10 +34,10 @@ _SYMBOLS = str.maketrans(
         "∩": r"\cap ",
         "∈": r"\in ",
         "∅": r"\emptyset ",
-        "ℝ": r"\mathbb{R}",
+        "\u211d": r"\mathbb{R}",
         "\u2044": "/",
         "…": r"\ldots ",
-        "α": r"\alpha ",
+        "\u03b1": r"\alpha ",
         "β": r"\beta ",
         "θ": r"\theta ",
     }

@@ -1,4 +1,4 @@
-r"""Numerals: the exact rational value of what denotes a number by itself, and when a decimal stands for another value."""
+r"""Numerals: the exact value of what denotes a number by itself, and when a decimal stands for another value."""
 
 import math
 import re
@@ -24,9 +24,8 @@ _REPEATING = re.compile(
 _DOTS = re.compile(
     r"(?P<sign>[+-]?)(?P<whole>[0-9]*)\.(?P<head>[0-9]*?)(?P<dots>[0-9]{1,6})(?P=dots){2,}(?:\.{3}|\\l?dots|\\cdots)"
 )
-_WORDS = {word: Fraction(n) for n, word in enumerate(
-    "zero one two three four five six seven eight nine ten eleven twelve".split()
-)}  # fmt: skip
+_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_WORDS = {name: Fraction(number) for number, name in enumerate(_NAMES)}
 
 SIGNIFICANT_DIGITS = 6  # from which on a decimal may stand for a value that has no finite decimal
 _DOUBLE_DIGITS = 15  # a decimal as long as this was printed by a computer: its last digits are rounding noise

@@ -1,6 +1,6 @@
 r"""Double-precision values of LaTeX expressions, to tell different ones apart without sympy.
 
-A small reader of arithmetic, roots, powers and elementary functions. Each letter stands for one fixed irrational-looking
+A small reader of arithmetic, roots, powers and elementary functions. Each letter stands for one fixed, odd-looking
 number, so that expressions which are equal as mathematics have equal values. Where notation is ambiguous or precision
 may be lost it gives up, and somebody slower decides: values that differ prove a difference, equal ones prove nothing.
 """
@@ -19,10 +19,9 @@ _TOKEN = re.compile(
 _EPSILON = 1e-13
 _MAX_LOSS = 1e6
 _TIMES = ("*", r"\cdot", r"\times")
-_GREEK = frozenset(
-    rf"\{name}"
-    for name in "alpha beta gamma delta epsilon varepsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi "
-    "varphi chi psi omega Gamma Delta Theta Lambda Sigma Phi Psi Omega".split()
+_GREEK = re.compile(
+    r"\\(?:alpha|beta|[gG]amma|[dD]elta|(?:var)?epsilon|zeta|eta|[tT]heta|kappa|[lL]ambda|mu|nu|xi|rho|[sS]igma|tau|"
+    r"(?:var)?phi|Phi|chi|[pP]si|[oO]mega)"
 )
 _FUNCTIONS = {
     r"\sin": cmath.sin,
@@ -195,7 +194,7 @@ class _Reader:
                 index = self.sum()
                 self.need("]")
             return self.raised(self.group(), 1 / index)
-        if text in _GREEK:
+        if _GREEK.fullmatch(text):
             return _letter(text)
         if text in _FUNCTIONS:
             return self.function(text)

@@ -28,7 +28,7 @@ class Pool:
     """
 
     def __init__(
-        self, size: int = 2, cpu_seconds: float = 2.0, wall_seconds: float = 8.0, memory_bytes: int = 1 << 30
+        self, size: int = 2, cpu_seconds: float = 1.5, wall_seconds: float = 8.0, memory_bytes: int = 1 << 30
     ) -> None:
         self.limits = (cpu_seconds, memory_bytes)
         self.wall_seconds = wall_seconds

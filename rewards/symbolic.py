@@ -31,10 +31,8 @@ _AGREE = mpmath.mpf(10) ** -45
 _CONVERSION = ConversionConfig(lowercase_symbols=False)
 # Each row is a point: the values of the letters in alphabetical order, repeated as needed. First positive ones, where
 # roots and logarithms are real; then mixed signs, where |x| and x part.
-_POINTS = [
-    [sympy.Rational(n, 97) for n in row]
-    for row in ((131, 58, 223, 71, 149), (61, 173, 83, 199, 107), (-113, 67, -181, 229, -79), (-73, -139, 101, -59, 211))
-]
+_ROWS = ((131, 58, 223, 71, 149), (61, 173, 83, 199, 107), (-113, 67, -181, 229, -79), (-73, -139, 101, -59, 211))
+_POINTS = [[sympy.Rational(n, 97) for n in row] for row in _ROWS]
 _IMAGINARY = sympy.Symbol("i", real=True)
 
 
@@ -61,7 +59,10 @@ def ask(question: Question, a: str, b: str) -> bool:
 def expression(tidied: str) -> Any:
     """The sympy expression of tidied LaTeX, or None where the parser cannot read it."""
     try:
-        parsed = latex2sympy(_spelled_out(tidied), is_real=True, normalization_config=None, conversion_config=_CONVERSION)
+        text = _spelled_out(tidied)
+        parsed = latex2sympy(text, is_real=True, normalization_config=None, conversion_config=_CONVERSION)
+    except MemoryError:
+        raise
     except Exception:  # the parser raises bare exceptions
         return None
     return parsed.subs(_IMAGINARY, sympy.I) if isinstance(parsed, sympy.Expr) else parsed

@@ -2,9 +2,9 @@
 
 import math
 import re
-from fractions import Fraction
 from functools import lru_cache
 
+from rewards import numeric
 from rewards.latex import MAX_CHARS, compact
 from rewards.numerals import exact_value
 
@@ -13,19 +13,16 @@ _MAX_FACTORIAL = 3_000
 _MAX_BINOMIAL = 10_000
 _MAX_DEPTH = 40  # of brackets in brackets; the parser of LaTeX is recursive
 
-_OPERATORS = re.compile(r"\\(?:cdot|times|div|frac|left|right)(?![a-zA-Z])")
 _OPEN_ENDED = re.compile(r"\\(?:i*nt|oint|sum|prod|lim)(?![a-zA-Z])")
 # Commands and characters of plain mathematics. Anything else (\cancel, \not, \phantom, quotes, code) changes what a
 # reader sees in ways that a parser does not know, and is compared as text.
-_COMMANDS = frozenset(
-    (
-        "frac sqrt pi cdot times div sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp infty binom "
-        "lfloor rfloor lceil rceil max min gcd cup cap setminus emptyset in mathbb le ge ne pm mp circ begin end "
-        "alpha beta gamma delta epsilon varepsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi varphi chi psi "
-        "omega Gamma Delta Theta Lambda Sigma Phi Psi Omega sum prod int lim to ldots dots mid"
-    ).split()
+_COMMANDS = (
+    r"frac|sqrt|pi|cdot|times|div|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|ln|log|exp|infty|binom|"
+    r"[lr]floor|[lr]ceil|max|min|gcd|cup|cap|setminus|emptyset|in|mathbb|le|ge|ne|pm|mp|circ|begin|end|sum|prod|int|lim|"
+    r"to|l?dots|mid|alpha|beta|[gG]amma|[dD]elta|(?:var)?epsilon|zeta|eta|[tT]heta|kappa|[lL]ambda|mu|nu|xi|rho|[sS]igma|"
+    r"tau|(?:var)?phi|Phi|chi|[pP]si|[oO]mega"
 )
-_PLAIN = re.compile(r"(?:\\(?P<command>[a-zA-Z]+)|\\[{}%\\]|[0-9a-zA-Z\s+\-*/^_=<>!|(){}\[\].,:;%&'])*")
+_PLAIN = re.compile(rf"(?:\\(?:{_COMMANDS})(?![a-zA-Z])|\\[{{}}%\\]|[0-9a-zA-Z\s+\-*/^_=<>!|(){{}}\[\].,:;%&'])*")
 _CLOSING = {"{": "}", "(": ")"}
 
 
@@ -49,16 +46,18 @@ def _exponents(text: str) -> list[str]:
 
 
 def _huge_power(text: str) -> bool:
-    """A numeric exponent that is long, or that must itself be worked out first (a tower), or nested large powers."""
-    product = 1
+    """An exponent that is large, or that is itself a power nobody can work out, or nested large powers."""
+    product = 1.0
     for exponent in _exponents(text):
         value = exact_value(compact(exponent))
         if value is None:
-            # a numeric exponent that is no plain numeral would have to be worked out first
-            if exponent not in "+-*" and not re.search(r"[a-zA-Z]", _OPERATORS.sub("", exponent)):
+            approximate = numeric.value(exponent)
+            if approximate is None and ("^" in exponent or re.fullmatch(r"[^a-zA-Z]*[0-9][^a-zA-Z]*", exponent)):
                 return True
-            value = Fraction(max(map(int, re.findall(r"[0-9]+", exponent)), default=1))
-        size = max(abs(value.numerator), value.denominator)
+            numerals = max(map(int, re.findall(r"[0-9]+", exponent)), default=1)
+            size = max(numerals, abs(approximate.number) if approximate else 1)
+        else:
+            size = max(abs(value.numerator), value.denominator)
         if size > _MAX_EXPONENT:
             return True
         product *= max(size, 1)
@@ -76,7 +75,7 @@ def _huge_factorial(text: str) -> bool:
 
 def is_mathematics(tidied: str) -> bool:
     """True for text made of numerals, letters, operators and the known commands of mathematics, not nested too deep."""
-    if _PLAIN.fullmatch(tidied) is None or not _COMMANDS.issuperset(re.findall(r"\\([a-zA-Z]+)", tidied)):
+    if _PLAIN.fullmatch(tidied) is None:
         return False
     depth = deepest = 0
     for char in tidied:

@@ -48,7 +48,7 @@ def work(connection: Connection, cpu_seconds: float, memory_bytes: int) -> None:
     while True:
         try:
             a, b = json.loads(connection.recv_bytes())
-        except (EOFError, OSError):
+        except (EOFError, OSError, MemoryError):
             return
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         try:

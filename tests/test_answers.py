@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rewards.answers import compare, equivalent, parseable
+from rewards.answers import equivalent, parseable
 from rewards.latex import tidy
 from rewards.pool import shared
 from rewards.weight import too_heavy

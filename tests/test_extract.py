@@ -80,7 +80,21 @@ def test_a_per_cent_sign_in_prose_is_no_comment() -> None:
 
 @pytest.mark.parametrize(
     "flood",
-    [r"\boxed{", "{", "\\", "<think>", "</think>", "answer is ", r"\boxed{1}", "answer: ", "\n", " ", "```", "`", "<!--"],
+    [
+        r"\boxed{",
+        "{",
+        "\\",
+        "<think>",
+        "</think>",
+        "answer is ",
+        r"\boxed{1}",
+        "answer: ",
+        "\n",
+        " ",
+        "```",
+        "`",
+        "<!--",
+    ],
 )
 def test_floods_end(flood: str) -> None:
     assert extract_answer(flood * 20_000) in (None, "1")

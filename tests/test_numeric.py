@@ -40,7 +40,21 @@ def test_values(expression: str, expected: float) -> None:
 
 @pytest.mark.parametrize(
     "expression",
-    ["1/2x", "2 3", "x-x", r"\frac{1}{0}", "(-8)^{1/3}", r"\cancel{3}", "((2)", "", "+", "10^{999}", r"\ln(-1)", "x_", "#"],
+    [
+        "1/2x",
+        "2 3",
+        "x-x",
+        r"\frac{1}{0}",
+        "(-8)^{1/3}",
+        r"\cancel{3}",
+        "((2)",
+        "",
+        "+",
+        "10^{999}",
+        r"\ln(-1)",
+        "x_",
+        "#",
+    ],
 )
 def test_it_gives_up(expression: str) -> None:
     assert value(expression) is None

@@ -57,7 +57,7 @@ def test_golds_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture
     [
         ('{"response": "a"}', '"gold" is missing'),
         ('{"response": 1, "gold": "1"}', '"response" is missing or no text'),
-        ('{"response": "a", "gold": "1", "expected": "yes"}', '"expected" is \'yes\''),
+        ('{"response": "a", "gold": "1", "expected": "yes"}', "\"expected\" is 'yes'"),
         ('{"response": "a", "gold": "1", "expected": 1}', '"expected" is 1'),
         ('{"response": "a", "gold": "1", "max_seconds": 0}', '"max_seconds" is 0'),
         ("[1]", "not an object"),

@@ -143,7 +143,7 @@ def to_tag(output: AgentLoopOutput, global_steps: int) -> dict[str, Any]:
 
 
 def reward_info(output: AgentLoopOutput) -> dict[str, float]:
-    """What the reward function says beside score and acc, such as why a response scored 0: its numbers, by "reward/"."""
+    """What the reward function says beside score and acc, such as why a response scored 0: its numbers, as reward/*."""
     info: dict[str, Any] = output.extra_fields.get("reward_extra_info") or {}
     return {
         f"reward/{key}": float(value)
