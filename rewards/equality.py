@@ -6,6 +6,7 @@ in a worker process; elsewhere a function that raises `Undecided`.
 
 import re
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Literal
 
 from rewards import numeric
@@ -87,6 +88,9 @@ def _same_values(a: Form, b: Form, ask: Ask) -> bool:
         return a.value == b.value or stands_for(a.value, b.value) or stands_for(b.value, a.value)
     if too_heavy(a.text) or too_heavy(b.text):
         return False
+    exact_a, exact_b = numeric.exact(a.text), numeric.exact(b.text)
+    if exact_a is not None and exact_b is not None and exact_a == exact_b:
+        return True
     value_a, value_b = numeric.value(a.text), numeric.value(b.text)
     if value_a and value_b:
         for form, other in ((a, value_b), (b, value_a)):
@@ -95,6 +99,8 @@ def _same_values(a: Form, b: Form, ask: Ask) -> bool:
                 return True
         if numeric.differ(value_a, value_b):
             return False
+    if exact_a is not None and exact_b is not None:
+        return False
     return ask("same value", a.text, b.text)
 
 
@@ -156,7 +162,15 @@ def _vanish_together(question: Question, a: str, b: str, ask: Ask) -> bool:
 
 
 def _proportional(question: Question, a: str, b: str, ask: Ask) -> bool:
-    return not (too_heavy(a) or too_heavy(b)) and is_mathematics(a + b) and ask(question, a, b)
+    if too_heavy(a) or too_heavy(b) or not is_mathematics(a + b):
+        return False
+    ratios: set[Fraction] = set()
+    for point in range(3):
+        exact_a, exact_b = numeric.exact(a, point), numeric.exact(b, point)
+        if not exact_a or not exact_b:
+            return ask(question, a, b)
+        ratios.add(exact_a / exact_b)
+    return len(ratios) == 1 and (question == "same equation" or min(ratios) > 0)
 
 
 # --- lists and sets ---------------------------------------------------------------------------------------------------

@@ -1,29 +1,28 @@
-r"""Double-precision values of LaTeX expressions, to tell different ones apart without sympy.
+r"""Values of LaTeX expressions, to settle without sympy what arithmetic can settle.
 
-A small reader of arithmetic, roots, powers and elementary functions. Each letter stands for one fixed, odd-looking
-number, so that expressions which are equal as mathematics have equal values. Where notation is ambiguous or precision
-may be lost it gives up, and somebody slower decides: values that differ prove a difference, equal ones prove nothing.
+Each letter stands for one fixed, odd-looking number, so that expressions which are equal as mathematics have equal
+values. Where notation is ambiguous or precision may be lost it gives up, and somebody slower decides.
+
+`value` computes in double precision: values that differ prove a difference, equal ones prove nothing. `exact` knows
+rational operations alone and computes in fractions, with integers of nine digits or so for the letters (and for pi,
+which no rational function can tell from a letter): there equal values mean the same function, but for a coincidence of
+such integers.
 """
 
 import cmath
 import math
-import re
 import zlib
+from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+)|(?P<command>\\(?:[a-zA-Z]+|%))"
-    r"|(?P<letter>[a-zA-Z](?:_(?:\{[a-zA-Z0-9]+\}|[a-zA-Z0-9]))?)|(?P<mark>[-+*/^!(){}\[\]|%]))"
-)
+from rewards.reader import FUNCTIONS, GaveUp, Reader, Token, tokens
+
 _EPSILON = 1e-13
 _MAX_LOSS = 1e6
-_TIMES = ("*", r"\cdot", r"\times")
-_GREEK = re.compile(
-    r"\\(?:alpha|beta|[gG]amma|[dD]elta|(?:var)?epsilon|zeta|eta|[tT]heta|kappa|[lL]ambda|mu|nu|xi|rho|[sS]igma|tau|"
-    r"(?:var)?phi|Phi|chi|[pP]si|[oO]mega)"
-)
-_FUNCTIONS = {
+_MAX_BITS = 20_000
+_CONSTANTS = {"e": complex(math.e), "i": 1j, r"\pi": complex(math.pi)}
+_VALUES = {
     r"\sin": cmath.sin,
     r"\cos": cmath.cos,
     r"\tan": cmath.tan,
@@ -35,8 +34,6 @@ _FUNCTIONS = {
     r"\tanh": cmath.tanh,
     r"\arctan": cmath.atan,
     r"\exp": cmath.exp,
-    r"\ln": cmath.log,
-    r"\log": cmath.log,
 }
 
 
@@ -47,29 +44,20 @@ class Value(NamedTuple):
     loss: float
 
 
-class _GaveUp(Exception):
-    pass
-
-
 @lru_cache(maxsize=65_536)
 def value(expression: str) -> Value | None:
     """The value of a tidied expression at the fixed values of its letters, or None where it gives up."""
-    tokens: list[tuple[str, str]] = []
-    position = 0
-    while position < len(expression):
-        match = _TOKEN.match(expression, position)
-        if match is None:
-            return None
-        tokens.append((str(match.lastgroup), match[match.lastgroup or 0]))
-        position = match.end()
-    reader = _Reader(tokens)
-    try:
-        number = reader.sum()
-    except (_GaveUp, ArithmeticError, ValueError, RecursionError):
-        return None
-    if reader.position < len(tokens) or not cmath.isfinite(number) or reader.loss > _MAX_LOSS:
+    reader = _Doubles(tokens(expression))
+    number = reader.all()
+    if number is None or not cmath.isfinite(number) or reader.loss > _MAX_LOSS:
         return None
     return Value(number, reader.loss)
+
+
+@lru_cache(maxsize=65_536)
+def exact(expression: str, point: int = 0) -> Fraction | None:
+    """The exact value of a rational function; each `point` gives its letters other values. None where it gives up."""
+    return _Fractions(tokens(expression), point).all()
 
 
 def differ(a: Value, b: Value) -> bool:
@@ -77,165 +65,97 @@ def differ(a: Value, b: Value) -> bool:
     return abs(a.number - b.number) > _EPSILON * (a.loss + b.loss) * max(abs(a.number), abs(b.number))
 
 
-class _Reader:
-    def __init__(self, tokens: list[tuple[str, str]]) -> None:
-        self.tokens = tokens
-        self.position = 0
+class _Fractions(Reader[Fraction]):
+    def __init__(self, tokens: list[Token], point: int) -> None:
+        super().__init__(tokens)
+        self.point = point
+
+    def numeral(self, text: str) -> Fraction:
+        return Fraction(text)
+
+    def letter(self, name: str) -> Fraction:
+        if name in ("e", "i"):
+            raise GaveUp
+        return Fraction(zlib.crc32(f"{name}{self.point}".encode()) + 2**29)
+
+    def added(self, terms: list[Fraction]) -> Fraction:
+        return sum(terms, Fraction(0))
+
+    def raised(self, base: Fraction, exponent: Fraction) -> Fraction:
+        bits = max(abs(base.numerator), base.denominator).bit_length() * abs(exponent)
+        if exponent.denominator != 1 or bits > _MAX_BITS:
+            raise GaveUp
+        return base ** int(exponent)
+
+    def factorial(self, base: Fraction) -> Fraction:
+        if base.denominator != 1 or not 0 <= base <= 200:
+            raise GaveUp
+        return Fraction(math.factorial(int(base)))
+
+
+class _Doubles(Reader[complex]):
+    def __init__(self, tokens: list[Token]) -> None:
+        super().__init__(tokens)
         self.loss = 10.0
-        self.bars = 0
 
-    def peek(self) -> tuple[str, str]:
-        return self.tokens[self.position] if self.position < len(self.tokens) else ("end", "")
+    def numeral(self, text: str) -> complex:
+        return complex(float(text))
 
-    def take(self, *wanted: str) -> bool:
-        if self.peek()[1] in wanted and self.peek()[0] != "end":
-            self.position += 1
-            return True
-        return False
+    def letter(self, name: str) -> complex:
+        if name in _CONSTANTS:
+            return _CONSTANTS[name]
+        return complex(0.5 + (zlib.crc32(name.encode()) % 99_991) / 99_991 * math.sqrt(2))
 
-    def need(self, mark: str) -> None:
-        if not self.take(mark):
-            raise _GaveUp
-
-    def sum(self) -> complex:
-        total, largest = 0j, 0.0
-        first = True
-        while first or self.peek()[1] in ("+", "-"):
-            sign = -1 if self.take("-") else 1
-            if sign == 1:
-                self.take("+")
-            term = sign * self.product()
-            total, largest = total + term, max(largest, abs(term))
-            first = False
-        if largest > abs(total):
-            if total == 0:
-                raise _GaveUp  # complete cancellation
-            self.loss *= largest / abs(total)
+    def added(self, terms: list[complex]) -> complex:
+        total, largest = sum(terms), max(map(abs, terms))
+        if total == 0 and largest:
+            raise GaveUp  # complete cancellation
+        self.loss *= max(1.0, largest / abs(total) if total else 1.0)
         return total
-
-    def product(self) -> complex:
-        start = self.position
-        result = self.power()
-        single_number = self.position == start + 1 and self.tokens[start][0] == "number"
-        if single_number and self.peek()[1] == r"\frac" and "." not in self.tokens[start][1]:
-            part = self.power()
-            if not 0 < part.real < 1 or part.imag:
-                raise _GaveUp
-            result += part  # a mixed number
-        while True:
-            if self.take(*_TIMES):
-                result *= -self.power() if self.take("-") else self.power()
-            elif self.take("/", r"\div"):
-                result /= self.power()
-                if self.starts_factor():
-                    raise _GaveUp  # 1/2x
-            elif self.starts_factor():
-                if self.peek()[0] == "number":
-                    raise _GaveUp  # 2 3
-                result *= self.power()
-            else:
-                return result
-
-    def starts_factor(self) -> bool:
-        kind, text = self.peek()
-        if kind == "command":
-            return text not in (*_TIMES, r"\div", r"\%")
-        return kind in ("number", "letter") or text in ("(", "{") or (text == "|" and not self.bars)
-
-    def power(self) -> complex:
-        base = self.atom()
-        while True:
-            if self.take("!"):
-                if base.imag or base.real != int(base.real) or not 0 <= base.real <= 170:
-                    raise _GaveUp
-                base = complex(math.factorial(int(base.real)))
-            elif self.take("%", r"\%"):
-                base /= 100
-            elif self.take("^"):
-                if self.take(r"\circ"):
-                    base *= math.pi / 180
-                    continue
-                base = self.raised(base, -self.atom() if self.take("-") else self.atom())
-            else:
-                return base
 
     def raised(self, base: complex, exponent: complex) -> complex:
         if (base.imag or base.real < 0) and exponent != int(exponent.real):
-            raise _GaveUp  # a matter of branches
+            raise GaveUp  # a matter of branches
         self.loss *= max(1.0, abs(exponent))
         if base and exponent.imag == 0 and base.imag == 0:
             return complex(base.real**exponent.real)
         return base**exponent
 
-    def atom(self) -> complex:
-        kind, text = self.peek()
-        self.position += 1
-        if kind == "number":
-            return complex(float(text))
-        if kind == "letter":
-            return complex(math.e) if text == "e" else 1j if text == "i" else _letter(text)
-        if text in ("(", "{"):
-            inside = self.sum()
-            self.need(")" if text == "(" else "}")
-            return inside
-        if text == "|":
-            self.bars += 1
-            inside = self.sum()
-            self.need("|")
-            self.bars -= 1
-            return complex(abs(inside))
-        if text == r"\pi":
-            return complex(math.pi)
-        if text == r"\frac":
-            return self.group() / self.group()
-        if text == r"\sqrt":
-            index = complex(2)
-            if self.take("["):
-                index = self.sum()
-                self.need("]")
-            return self.raised(self.group(), 1 / index)
-        if _GREEK.fullmatch(text):
-            return _letter(text)
-        if text in _FUNCTIONS:
-            return self.function(text)
-        raise _GaveUp
+    def root(self, base: complex, index: complex) -> complex:
+        return self.raised(base, 1 / index)
 
-    def group(self) -> complex:
-        self.need("{")
-        inside = self.sum()
-        self.need("}")
-        return inside
+    def factorial(self, base: complex) -> complex:
+        if base.imag or base.real != int(base.real) or not 0 <= base.real <= 170:
+            raise GaveUp
+        return complex(math.factorial(int(base.real)))
+
+    def bars_around(self, inside: complex) -> complex:
+        return complex(abs(inside))
 
     def function(self, name: str) -> complex:
-        outer = base = complex(1)
+        outer = complex(1)
         if self.take("^"):
             outer = self.atom()
             if outer.real <= 0:
-                raise _GaveUp  # the inverse function
-        if name == r"\log":
-            base = cmath.log(10)
-            if self.peek()[1] == "_":
-                raise _GaveUp
+                raise GaveUp  # the inverse function
         bracketed = self.peek()[1] in ("(", "{", "|")
         argument = self.power() if bracketed else self.argument()
-        if bracketed and self.starts_factor() and self.peek()[1] not in _FUNCTIONS:
-            raise _GaveUp  # \sin(x)y
-        if name in (r"\ln", r"\log"):
-            if argument.imag or argument.real <= 0:
-                raise _GaveUp
-            self.loss /= max(abs(cmath.log(argument)), 1e-12) if abs(cmath.log(argument)) < 1 else 1.0
-        else:
-            self.loss *= max(1.0, abs(argument))
-        result = _FUNCTIONS[name](argument) / base
+        if bracketed and self.starts_factor() and self.peek()[1] not in FUNCTIONS:
+            raise GaveUp  # \sin(x)y
+        result = self.logarithm(name, argument) if name in (r"\ln", r"\log") else _VALUES[name](argument)
+        self.loss *= max(1.0, abs(argument)) if name not in (r"\ln", r"\log") else 1.0
         return result if outer == 1 else self.raised(result, outer)
+
+    def logarithm(self, name: str, argument: complex) -> complex:
+        if argument.imag or argument.real <= 0:
+            raise GaveUp
+        natural = math.log(argument.real)
+        self.loss /= min(1.0, max(abs(natural), 1e-12))
+        return complex(natural if name == r"\ln" else natural / math.log(10))
 
     def argument(self) -> complex:
         r"""What a function without brackets takes: \sin 2x of \sin 2x \cos y."""
         result = self.power()
-        while self.starts_factor() and self.peek()[1] not in _FUNCTIONS and self.peek()[0] != "number":
+        while self.starts_factor() and self.peek()[1] not in FUNCTIONS and self.peek()[0] != "number":
             result *= self.power()
         return result
-
-
-def _letter(name: str) -> complex:
-    return complex(0.5 + (zlib.crc32(name.encode()) % 99_991) / 99_991 * math.sqrt(2))

@@ -182,6 +182,11 @@ def _same_set(a: str, b: str) -> bool:
     return any(verify(*pair, timeout_seconds=None) for pair in (parsed, parsed[::-1]))
 
 
+def rehearse() -> None:
+    """Read one expression, so that most of the parser's tables are filled before workers are forked."""
+    ask("same value", r"\frac{\sqrt{3}-2x^{2}}{5}+\sin(x)", "1")
+
+
 # --- what a worker is asked -------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,9 @@ from multiprocessing.connection import Connection
 
 def serve(control: socket.socket) -> None:
     """Fork a worker for each socket that comes; return when the other side is gone."""
-    import rewards.symbolic  # noqa: F401  (loaded once, for all workers)
+    import rewards.symbolic
+
+    rewards.symbolic.rehearse()
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's business

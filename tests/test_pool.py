@@ -10,8 +10,8 @@ import pytest
 from rewards.math_reward import compute_score, compute_score_async
 from rewards.pool import Pool
 
-# A number of 10^(10^17) digits or so, which no guard knows: sympy would work on it for ever.
-ENDLESS = (r"\pi^{\pi^{\pi^{\pi^{\pi}}}}", "7")
+# The whole part of a number with 3 * 10^10 digits, which no guard knows.
+ENDLESS = (r"\lfloor \exp(\exp(25)) \rfloor", "7")
 SURDS = [(rf"\frac{{\sqrt{{{n}}}}}{{{n}}}", rf"\frac{{1}}{{\sqrt{{{n}}}}}") for n in range(101, 121)]
 
 
