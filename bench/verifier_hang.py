@@ -1,6 +1,6 @@
 """200 hostile responses among 5,000 normal ones: what they cost, and whether one suffers.
 
-    python bench/verifier_hang.py [--n 5000] [--hostile 200] [--threads 4]
+    python bench/verifier_hang.py [--n 5000] [--hostile 200] [--endless 5] [--threads 4]
 
 The normal responses are judged alone first; then, with a fresh pool and empty caches, mixed with the hostile ones.
 """
@@ -10,7 +10,7 @@ import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from verifier_mix import Sample, hostile, normal
+from verifier_mix import Sample, endless, hostile, normal
 
 from rewards import answers, equality, forms, latex, numerals, numeric, weight
 from rewards.pool import shared
@@ -36,17 +36,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=5_000)
     parser.add_argument("--hostile", type=int, default=200)
+    parser.add_argument("--endless", type=int, default=5)
     parser.add_argument("--threads", type=int, default=4)
     options = parser.parse_args()
     samples = normal(options.n, seed=1)
     alone, wrong_alone = judge_all(samples, options.threads)
     print(f"{options.n} normal: {alone:.1f} s, {wrong_alone} wrong verdicts, {shared.restarts} restarts", flush=True)
     bad = [Sample(response, "42", correct=False) for response in hostile(options.hostile, seed=1)]
-    mixed = samples + bad
-    random.Random(1).shuffle(mixed)
-    together, wrong = judge_all(mixed, options.threads)
-    print(f"with {options.hostile} hostile: {together:.1f} s, {wrong} wrong verdicts, {shared.restarts} restarts")
-    print(f"ratio {together / alone:.2f}")
+    worse = [Sample(response, "42", correct=False) for response in endless(options.endless)]
+    for added, what in ((bad, f"{len(bad)} hostile"), (bad + worse, f"{len(worse)} more that only the pool ends")):
+        mixed = samples + added
+        random.Random(1).shuffle(mixed)
+        before = shared.restarts
+        together, wrong = judge_all(mixed, options.threads)
+        print(f"with {what}: {together:.1f} s, {wrong} wrong verdicts, {shared.restarts - before} restarts", end="")
+        print(f", {together / alone:.2f} times as long", flush=True)
 
 
 if __name__ == "__main__":

@@ -110,6 +110,12 @@ def hostile(n: int, seed: int = 0) -> list[str]:
         lambda k: "[" * 2_000 * k,
         lambda k: rf"__import__('time').sleep({k}00)",
         lambda k: r"\boxed{" * 1_000 * k,
-        lambda k: rf"\lfloor \exp(\exp({k + 30})) \rfloor" if k == 10 else rf"\sqrt{{{k}^{{{k}^{{99}}}}}}",
+        lambda k: rf"\sqrt{{{k}^{{{k}^{{99}}}}}}",
+        lambda k: rf"\lfloor \exp(\exp({k})) \rfloor",
     )
     return [rf"The answer is \boxed{{{rng.choice(makers)(rng.randint(10, 60))}}}." for _ in range(n)]
+
+
+def endless(n: int) -> list[str]:
+    """n responses that no guard knows: numbers of 10^8 digits."""
+    return [rf"The answer is \boxed{{({k}!)^{{9998}}}}." for k in range(3_000, 3_000 - n, -1)]

@@ -27,9 +27,9 @@ _CLOSING = {"{": "}", "(": ")"}
 
 
 def _exponents(text: str) -> list[str]:
-    """What stands after each ^: the inside of a bracketed group, a signed numeral, a command, or one character."""
+    r"""What stands after each ^ and \exp: the inside of a bracketed group, a signed numeral, a command, or one character."""
     found: list[str] = []
-    for caret in re.finditer(r"\^\s*", text):
+    for caret in re.finditer(r"(?:\^|\\exp(?![a-zA-Z]))\s*", text):
         start = caret.end()
         closing = _CLOSING.get(text[start : start + 1])
         if closing is None:

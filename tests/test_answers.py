@@ -294,6 +294,7 @@ def test_parseable(gold: str, readable: bool) -> None:
         "10^{9*9*9*9*9}",
         r"10^{9 \cdot 9 \cdot 9 \cdot 9 \cdot 9}",
         r"\pi^{\pi^{\pi^{\pi}}}",
+        r"\exp(\exp(20))",
         r"2^{2^{49}}",
         "((2^{9999})^{9999})^{9999}",
         "(10^{10})!",
