@@ -10,8 +10,8 @@ import pytest
 from rewards.math_reward import compute_score, compute_score_async
 from rewards.pool import Pool
 
-# Numbers of 10^8 digits, which no guard knows.
-ENDLESS = (r"(3000!)^{9998} + (2999!)^{9997}", "7")
+# The cosine of a number of 10^8 digits, which no guard knows.
+ENDLESS = (r"\cos((3000!)^{9998})", "7")
 SURDS = [(rf"\frac{{\sqrt{{{n}}}}}{{{n}}}", rf"\frac{{1}}{{\sqrt{{{n}}}}}") for n in range(101, 121)]
 
 
