@@ -117,5 +117,5 @@ def hostile(n: int, seed: int = 0) -> list[str]:
 
 
 def endless(n: int) -> list[str]:
-    """n responses that no guard knows: cosines of numbers of 10^8 digits."""
+    """n responses that no guard knows: numbers of 10^8 digits."""
     return [rf"The answer is \boxed{{({k}!)^{{9998}}}}." for k in range(3_000, 3_000 - n, -1)]

@@ -71,6 +71,7 @@ def same(a: Form, b: Form, ask: Ask) -> bool:
 
 def choice(text: str) -> str:
     """The letter of a multiple-choice answer: "C", "(C)", "C)", "(C) 42" or "C. text"; else ""."""
+    text = re.sub(r"^(?:[oO]ption|[cC]hoice|[aA]nswer)\s+", "", text)
     match = re.fullmatch(r"(?:\((?P<round>[A-J])\)|(?P<bare>[A-J])[).:]?)(?P<rest>.*)", compact(text))
     if match is None:
         return ""
@@ -188,12 +189,20 @@ def _same_collections(a: Form, b: Form, ask: Ask) -> bool:
         if one.kind == "list" and other.kind == "number" and "," in other.text:
             # "100,200" reads as a number, but against "100, 200" it is the same list
             return _same_in_any_order(one.parts, tuple(map(read, other.text.split(","))), ask)
+        if one.kind == "list" and other.kind == "tuple" and other.tag == "()" and _are_named(one.parts):
+            return len(one.parts) == len(other.parts) and all(map(same, one.parts, other.parts, [ask] * len(one.parts)))
     whole = (a.kind in _SET_KINDS and b.kind in _SET_KINDS and "union" in (a.kind, b.kind)) or any(
         r"\setminus" in form.text or r"\cap" in form.text or r"\begin" in form.text for form in (a, b)
     )
     if whole and all(is_mathematics(form.text) and not too_heavy(form.text) for form in (a, b)):
         return ask("same set", a.text, b.text)
     return False
+
+
+def _are_named(parts: Sequence[Form]) -> bool:
+    """True for values that say whose they are, "x = 1, y = 2": such a list has an order."""
+    names = {part.tag for part in parts if part.kind == "assignment" and part.tag}
+    return len(names) == len(parts) > 1
 
 
 def _distinct(parts: Sequence[Form], ask: Ask) -> tuple[Form, ...]:

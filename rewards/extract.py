@@ -10,7 +10,9 @@ _QUOTED = re.compile(
     r"|(?m:(?:^|(?<=\}[ \t]))[ \t]*%.*$)"
 )
 _PHRASE = re.compile(
-    r"(?:\banswer(?:s|\s*[\"'*_]*)?\s*(?:\bis\b|\bare\b|\bequals\b|[:=])|\bfinal\s+answer\W*\n|^####)", re.I | re.M
+    r"\banswer(?:s|\s*[\"'*_]*)?\s*(?:\b(?:is|are|equals|(?:would|should|must)\s+be)\b|[:=])"
+    r"|\bfinal\s+answer\W*\n|^####",
+    re.I | re.M,
 )
 _REPORTED = re.compile(
     r"\b(?:says?|said|claims?|claimed|states?|suggests?|whether|if|suppose|candidate\s*\d*)\W+"
@@ -19,6 +21,7 @@ _REPORTED = re.compile(
 )
 _CLAUSE = re.compile(r"[,;]?\s+(?:because|since|which|where|so|as|but|when|if|I hope)\b.*", re.I | re.S)
 _VERB = re.compile(r".*\b(?:is|are|equals|be)\s+(?:equal to\s+)?(?=\S)", re.I)
+_ADVERB = re.compile(r"\A(?:(?:therefore|thus|hence|then|simply|just|exactly)\b[,:\s]*)+", re.I)
 _PHRASE_LINES = 3
 _PHRASE_CHARS = 2_000
 
@@ -66,10 +69,10 @@ def _after_phrase(text: str) -> str | None:
     found = list(_PHRASE.finditer(tail))
     if not found or _REPORTED.search(tail, max(0, found[-1].start() - 60), found[-1].start()):
         return None
-    said = tail[found[-1].end() :].lstrip("*:= \t\n_")
+    said = _ADVERB.sub("", tail[found[-1].end() :].lstrip("*:= \t\n_"))
     if said.startswith("not "):
         return None
-    math = re.match(r"\$\$?(?P<dollars>[^$]+)\$\$?|\\[(\[](?P<slashes>.+?)\\[)\]]|\*\*(?P<bold>[^*]+)\*\*", said, re.S)
+    math = re.match(r"\$\$?(?P<dollars>[^$]+)\$\$?(?!\d)|\\[(\[](?P<slashes>.+?)\\[)\]]|\*\*(?P<bold>[^*]+)\*\*", said, re.S)
     if math:
         said = math["dollars"] or math["slashes"] or math["bold"]
     else:

@@ -57,7 +57,7 @@ _SIGN = re.compile(r"\\(?:le|ge|ne)(?![a-zA-Z])|[<>]")
 _IN = re.compile(r"\\in(?![a-zA-Z])")
 _UNION = re.compile(r"\\cup(?![a-zA-Z])")
 _COLON = re.compile(r":")
-_BUILDER = re.compile(r"\\\{\s*(?P<name>[a-zA-Z])\s*(?:\\mid(?![a-zA-Z])|[:|])(?P<condition>.*)\\\}")
+_BUILDER = re.compile(r"\\\{\s*[a-zA-Z]\s*(?:\\in\s*\\mathbb\{R\}\s*)?(?:\\mid(?![a-zA-Z])|[:|])(?P<condition>.*)\\\}")
 _MATRIX = re.compile(
     r"[(\[]?\s*\\begin\{(?P<name>[pbB]?matrix|array)\}(?:\{[lcr|]*\})?(?P<body>.*)\\end\{(?P=name)\}\s*[)\]]?"
 )

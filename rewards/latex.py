@@ -91,6 +91,9 @@ _REWRITES = [
         (rf"^\s*{_TEXT}\{{([^{{}}]*)\}}\s*$", r"\1"),
         (r"[\s.,;:]+$", ""),
         (r"\\text\s*\{\s*(?:percent|pct|%|\\%)\s*\}|(?<=\d)\s*(?:percent(?:age)?|pct)$", r"\\%"),
+        (r"\\text\s*\{\s*\}", " "),
+        (r"^(?i:all real(?:s| numbers))$", r"\\mathbb{R}"),
+        (r"^(?i:no (?:real )?solutions?)$", r"\\emptyset"),
         (r"\s+", " "),
     ]
 ]

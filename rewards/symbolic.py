@@ -50,6 +50,7 @@ def ask(question: Question, a: str, b: str) -> bool:
         return bool(_in_order(left) == _in_order(right))
     if not isinstance(left, sympy.Expr) or not isinstance(right, sympy.Expr):
         return bool(left == right)
+    left, right = _with_real_roots(left), _with_real_roots(right)
     if question == "same value":
         return _same_value(left, right)
     return _proportional(left, right, positive=question == "same inequality")
@@ -83,6 +84,22 @@ def _spelled_out(tidied: str) -> str:
 def _exact_decimal(match: re.Match[str]) -> str:
     value = sympy.Rational(match[0].strip() if match[0][-1] != "." else match[0][:-1])
     return str(value.p) if value.q == 1 else rf"\frac{{{value.p}}}{{{value.q}}}"
+
+
+def _with_real_roots(expression: sympy.Expr) -> sympy.Expr:
+    """Odd roots as real numbers have them, the cube root of -8 being -2, unless there is an i in the expression."""
+    if expression.has(sympy.I):
+        return expression
+
+    def is_odd_root(node: sympy.Basic) -> bool:
+        return isinstance(node, sympy.Pow) and isinstance(node.exp, sympy.Rational) and node.exp.q % 2 == 1 < node.exp.q
+
+    def real(node: sympy.Pow) -> sympy.Expr:
+        root = sympy.sign(node.base) * sympy.Abs(node.base) ** sympy.Rational(1, node.exp.q)
+        return root**node.exp.p
+
+    expression = _in_order(expression)
+    return expression.replace(is_odd_root, real) if expression.has(sympy.Pow) else expression
 
 
 def _same_value(a: sympy.Expr, b: sympy.Expr) -> bool:
