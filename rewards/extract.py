@@ -72,7 +72,9 @@ def _after_phrase(text: str) -> str | None:
     said = _ADVERB.sub("", tail[found[-1].end() :].lstrip("*:= \t\n_"))
     if said.startswith("not "):
         return None
-    math = re.match(r"\$\$?(?P<dollars>[^$]+)\$\$?(?!\d)|\\[(\[](?P<slashes>.+?)\\[)\]]|\*\*(?P<bold>[^*]+)\*\*", said, re.S)
+    math = re.match(
+        r"\$\$?(?P<dollars>[^$]+)\$\$?(?!\d)|\\[(\[](?P<slashes>.+?)\\[)\]]|\*\*(?P<bold>[^*]+)\*\*", said, re.S
+    )
     if math:
         said = math["dollars"] or math["slashes"] or math["bold"]
     else:

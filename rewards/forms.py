@@ -57,6 +57,7 @@ _SIGN = re.compile(r"\\(?:le|ge|ne)(?![a-zA-Z])|[<>]")
 _IN = re.compile(r"\\in(?![a-zA-Z])")
 _UNION = re.compile(r"\\cup(?![a-zA-Z])")
 _COLON = re.compile(r":")
+_PLUS_MINUS = re.compile(r"\\(?:pm|mp)(?![a-zA-Z])")
 _BUILDER = re.compile(r"\\\{\s*[a-zA-Z]\s*(?:\\in\s*\\mathbb\{R\}\s*)?(?:\\mid(?![a-zA-Z])|[:|])(?P<condition>.*)\\\}")
 _MATRIX = re.compile(
     r"[(\[]?\s*\\begin\{(?P<name>[pbB]?matrix|array)\}(?:\{[lcr|]*\})?(?P<body>.*)\\end\{(?P=name)\}\s*[)\]]?"
@@ -192,7 +193,7 @@ def _quantity(text: str) -> Form | None:
 
 
 def _plus_minus(text: str) -> Form | None:
-    if r"\pm" not in text and r"\mp" not in text:
+    if not _PLUS_MINUS.search(text):
         return None
     # several signs go together, upper with upper
     values = [

@@ -11,7 +11,7 @@ _UNIT = re.compile(
     r"(?P<body>.*(?:\d|\\pi)[^a-zA-Z\\]*)(?:"
     r"\\(?:text(?:rm|bf|normal)?|mbox|mathrm)\s*\{(?P<name>[^{}]*)\}(?P<power>\s*\^\s*\{?\d\}?)?"
     r"|(?P<degree>\^\\circ)(?:\s*(?:[CF]|\\(?:text|mathrm)\s*\{\s*[CF]\s*\}))?"
-    rf"|(?<=[\s\d}})])(?P<word>(?:(?:{_UNIT_WORD})\.?\s?){{1,3}})(?P<wordpower>\^\{{?\d\}}?)?"
+    rf"|(?<=[\s\d}})])(?P<word>(?:{_UNIT_WORD})(?:\.?\s(?:{_UNIT_WORD})){{0,2}}\.?)(?P<wordpower>\^\{{?\d\}}?)?"
     r"|(?P<currency>[€£¥]))"
 )
 # words after a number that make a statement of it, not a quantity: "42 or more", "42 is wrong"
@@ -53,7 +53,9 @@ def is_label(side: str) -> bool:
     side = re.sub(r"(?<=[A-Zfghpq}])\s*\([^()]*\)", "", side)
     if not re.search("[a-zA-Z]", side) or _NO_LABEL.search(side):
         return False
-    return re.fullmatch(r"(?:\\[a-zA-Z]+|[a-zA-Z(),|{}'\s])+", side) is not None and not re.fullmatch(r"[ei]", side)
+    return re.fullmatch(r"(?:\\[a-zA-Z]+(?![a-zA-Z])|[a-zA-Z(),|{}'\s])+", side) is not None and not re.fullmatch(
+        r"[ei]", side
+    )
 
 
 def is_closed(side: str) -> bool:

@@ -19,15 +19,15 @@ _OPEN_ENDED = re.compile(r"\\(?:i*nt|oint|sum|prod|lim)(?![a-zA-Z])")
 _COMMANDS = (
     r"frac|sqrt|pi|cdot|times|div|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|ln|log|exp|infty|binom|"
     r"[lr]floor|[lr]ceil|max|min|gcd|cup|cap|setminus|emptyset|in|mathbb|le|ge|ne|pm|mp|circ|begin|end|sum|prod|int|lim|"
-    r"to|l?dots|mid|alpha|beta|[gG]amma|[dD]elta|(?:var)?epsilon|zeta|eta|[tT]heta|kappa|[lL]ambda|mu|nu|xi|rho|[sS]igma|"
-    r"tau|(?:var)?phi|Phi|chi|[pP]si|[oO]mega"
+    r"to|l?dots|mid|alpha|beta|[gG]amma|[dD]elta|(?:var)?epsilon|zeta|eta|[tT]heta|kappa|[lL]ambda|mu|nu|xi|rho|"
+    r"[sS]igma|tau|(?:var)?phi|Phi|chi|[pP]si|[oO]mega"
 )
 _PLAIN = re.compile(rf"(?:\\(?:{_COMMANDS})(?![a-zA-Z])|\\[{{}}%\\]|[0-9a-zA-Z\s+\-*/^_=<>!|(){{}}\[\].,:;%&'])*")
 _CLOSING = {"{": "}", "(": ")"}
 
 
 def _exponents(text: str) -> list[str]:
-    r"""What stands after each ^ and \exp: the inside of a bracketed group, a signed numeral, a command, or one character."""
+    r"""What stands after each ^ and \exp: the inside of brackets, a signed numeral, a command, or one character."""
     found: list[str] = []
     for caret in re.finditer(r"(?:\^|\\exp(?![a-zA-Z]))\s*", text):
         start = caret.end()
