@@ -30,7 +30,7 @@ def normal(n: int, seed: int = 0) -> list[Sample]:
 
 
 def _sample(rng: random.Random) -> Sample:
-    gold, other_spelling, wrong = _answer(rng)
+    gold, other_spelling, wrong = answers(rng)
     correct = rng.random() < 0.5
     answer = (other_spelling if rng.random() < 1 / 3 else gold) if correct else wrong
     numbers = {"a": rng.randint(2, 90), "b": rng.randint(2, 90), "c": rng.randint(2, 90)}
@@ -38,7 +38,7 @@ def _sample(rng: random.Random) -> Sample:
     return Sample(f"<think>\n{words}\n</think>\nTherefore the answer is $\\boxed{{{answer}}}$.", gold, correct)
 
 
-def _answer(rng: random.Random) -> tuple[str, str, str]:
+def answers(rng: random.Random) -> tuple[str, str, str]:
     """A gold, the same in other words, and a wrong answer; the sorts in about the shares that they have in MATH."""
     a, b, c = rng.randint(2, 60), rng.randint(2, 60), rng.choice((2, 3, 5, 6, 7, 10, 11))
     kind = rng.choices(

@@ -38,6 +38,8 @@ def undecided(question: Question, a: str, b: str) -> bool:
 
 def same(a: Form, b: Form, ask: Ask) -> bool:
     """True if two forms are the same mathematics."""
+    if a.value is not None and b.value is not None:
+        return a.value == b.value or stands_for(a.value, b.value) or stands_for(b.value, a.value)
     if compact(a.text) == compact(b.text):
         return True
     if (a.kind, a.text) > (b.kind, b.text):
@@ -85,8 +87,6 @@ def choice(text: str) -> str:
 
 
 def _same_values(a: Form, b: Form, ask: Ask) -> bool:
-    if a.value is not None and b.value is not None:
-        return a.value == b.value or stands_for(a.value, b.value) or stands_for(b.value, a.value)
     if too_heavy(a.text) or too_heavy(b.text):
         return False
     exact_a, exact_b = numeric.exact(a.text), numeric.exact(b.text)
@@ -163,7 +163,7 @@ def _vanish_together(question: Question, a: str, b: str, ask: Ask) -> bool:
 
 
 def _proportional(question: Question, a: str, b: str, ask: Ask) -> bool:
-    if too_heavy(a) or too_heavy(b) or not is_mathematics(a + b):
+    if not _may_be_asked(a, b):
         return False
     ratios: set[Fraction] = set()
     for point in range(3):
@@ -191,12 +191,23 @@ def _same_collections(a: Form, b: Form, ask: Ask) -> bool:
             return _same_in_any_order(one.parts, tuple(map(read, other.text.split(","))), ask)
         if one.kind == "list" and other.kind == "tuple" and other.tag == "()" and _are_named(one.parts):
             return len(one.parts) == len(other.parts) and all(map(same, one.parts, other.parts, [ask] * len(one.parts)))
-    whole = (a.kind in _SET_KINDS and b.kind in _SET_KINDS and "union" in (a.kind, b.kind)) or any(
-        r"\setminus" in form.text or r"\cap" in form.text or r"\begin" in form.text for form in (a, b)
-    )
-    if whole and all(is_mathematics(form.text) and not too_heavy(form.text) for form in (a, b)):
-        return ask("same set", a.text, b.text)
+    both_sets = _is_set(a) and _is_set(b) and not {"union", "expression"}.isdisjoint((a.kind, b.kind))
+    if both_sets or (_is_matrix(a) and _is_matrix(b)):
+        return _may_be_asked(a.text, b.text) and ask("same set", a.text, b.text)
     return False
+
+
+def _may_be_asked(a: str, b: str) -> bool:
+    return is_mathematics(a + b) and not (too_heavy(a) or too_heavy(b))
+
+
+def _is_set(form: Form) -> bool:
+    worked_out = form.kind == "expression" and re.search(r"\\(?:setminus|cap)", form.text) is not None
+    return worked_out or form.kind in _SET_KINDS
+
+
+def _is_matrix(form: Form) -> bool:
+    return form.kind == "matrix" or (form.kind == "expression" and r"\begin" in form.text)
 
 
 def _are_named(parts: Sequence[Form]) -> bool:
