@@ -56,8 +56,8 @@ def same(a: Form, b: Form, ask: Ask) -> bool:
             return False
         return same(a.parts[0] if a.kind == "quantity" else a, b.parts[0] if b.kind == "quantity" else b, ask)
     if "relation" in kinds:
-        relations = as_relation(a.text), as_relation(b.text)
-        return relations[0] is not None and relations[1] is not None and _same_relations(*relations, ask)
+        one, other = as_relation(a.text), as_relation(b.text)
+        return one is not None and other is not None and _same_relations(one, other, ask)
     if a.kind == b.kind == "words":
         return a.tag == b.tag
     if a.kind == b.kind == "based":
@@ -153,13 +153,13 @@ def _same_relations(a: Form, b: Form, ask: Ask) -> bool:
 
 
 def _vanish_together(question: Question, a: str, b: str, ask: Ask) -> bool:
-    differences: list[str] = []
-    for text in (a, b):
-        left, equals, right = text.partition("=")
-        if not equals or "=" in right or r"\approx" in text:
-            return False
-        differences.append(f"{left}-({right})")
-    return _proportional(question, *differences, ask)
+    def difference(text: str) -> str:
+        left, _, right = text.partition("=")
+        return f"{left}-({right})"
+
+    if any(text.count("=") != 1 or r"\approx" in text for text in (a, b)):
+        return False
+    return _proportional(question, difference(a), difference(b), ask)
 
 
 def _proportional(question: Question, a: str, b: str, ask: Ask) -> bool:

@@ -36,7 +36,6 @@ _POINTS = [[sympy.Rational(n, 97) for n in row] for row in _ROWS]
 _IMAGINARY = sympy.Symbol("i", real=True)
 
 
-@mpmath.workdps(_DIGITS)
 def ask(question: Question, a: str, b: str) -> bool:
     """Answer one question about tidied LaTeX; False where it cannot be read. May raise whatever sympy raises."""
     if question == "readable":
@@ -46,14 +45,14 @@ def ask(question: Question, a: str, b: str) -> bool:
     left, right = expression(a), expression(b)
     if left is None or right is None:
         return False
-    if is_open_ended(a) or is_open_ended(b):
+    is_value = isinstance(left, sympy.Expr) and isinstance(right, sympy.Expr)
+    if not is_value or is_open_ended(a) or is_open_ended(b):
         return bool(_in_order(left) == _in_order(right))
-    if not isinstance(left, sympy.Expr) or not isinstance(right, sympy.Expr):
-        return bool(left == right)
     left, right = _with_real_roots(left), _with_real_roots(right)
-    if question == "same value":
-        return _same_value(left, right)
-    return _proportional(left, right, positive=question == "same inequality")
+    with mpmath.workdps(_DIGITS):
+        if question == "same value":
+            return _same_value(left, right)
+        return _proportional(left, right, positive=question == "same inequality")
 
 
 @lru_cache(maxsize=1_024)
@@ -82,19 +81,19 @@ def _spelled_out(tidied: str) -> str:
 
 
 def _exact_decimal(match: re.Match[str]) -> str:
-    value = sympy.Rational(match[0].strip() if match[0][-1] != "." else match[0][:-1])
+    value: Any = sympy.Rational(match[0].strip() if match[0][-1] != "." else match[0][:-1])
     return str(value.p) if value.q == 1 else rf"\frac{{{value.p}}}{{{value.q}}}"
 
 
-def _with_real_roots(expression: sympy.Expr) -> sympy.Expr:
+def _with_real_roots(expression: Any) -> Any:
     """Odd roots as real numbers have them, the cube root of -8 being -2, unless there is an i in the expression."""
     if expression.has(sympy.I):
         return expression
 
-    def is_odd_root(node: sympy.Basic) -> bool:
+    def is_odd_root(node: Any) -> bool:
         return isinstance(node, sympy.Pow) and isinstance(node.exp, sympy.Rational) and node.exp.q % 2 == 1 < node.exp.q
 
-    def real(node: sympy.Pow) -> sympy.Expr:
+    def real(node: Any) -> Any:
         root = sympy.sign(node.base) * sympy.Abs(node.base) ** sympy.Rational(1, node.exp.q)
         return root**node.exp.p
 
@@ -102,7 +101,7 @@ def _with_real_roots(expression: sympy.Expr) -> sympy.Expr:
     return expression.replace(is_odd_root, real) if expression.has(sympy.Pow) else expression
 
 
-def _same_value(a: sympy.Expr, b: sympy.Expr) -> bool:
+def _same_value(a: Any, b: Any) -> bool:
     if a == b:
         return _is_defined(a)
     if not a.free_symbols and not b.free_symbols:
@@ -120,12 +119,12 @@ def _in_order(expression: Any) -> Any:
     return bottom_up(expression, lambda node: node.func(*node.args) if node.args else node)
 
 
-def _is_defined(value: sympy.Expr) -> bool:
+def _is_defined(value: Any) -> bool:
     return not value.has(sympy.nan, sympy.zoo)
 
 
-def _proportional(a: sympy.Expr, b: sympy.Expr, positive: bool) -> bool:
-    ratios: list[mpmath.mpc] = []
+def _proportional(a: Any, b: Any, positive: bool) -> bool:
+    ratios: list[Any] = []
 
     def constant_ratio(x: Any, y: Any) -> bool:
         if not x or not y:
@@ -138,7 +137,7 @@ def _proportional(a: sympy.Expr, b: sympy.Expr, positive: bool) -> bool:
     return _everywhere(a, b, constant_ratio)
 
 
-def _everywhere(a: sympy.Expr, b: sympy.Expr, agree: Any) -> bool:
+def _everywhere(a: Any, b: Any, agree: Any) -> bool:
     """True if `agree` holds at all points where both sides are defined, and real unless there is an i in them."""
     names = sorted(a.free_symbols | b.free_symbols, key=str)
     is_complex = a.has(sympy.I) or b.has(sympy.I)
@@ -156,17 +155,17 @@ def _everywhere(a: sympy.Expr, b: sympy.Expr, agree: Any) -> bool:
     return compared > 0
 
 
-def _stays_real(expression: sympy.Expr, values: dict[Any, Any]) -> bool:
+def _stays_real(expression: Any, values: dict[Any, Any]) -> bool:
     """True if no root or logarithm in an expression is taken of a negative number: there branches would be compared."""
     arguments = [node.args[0] for node in expression.atoms(sympy.Pow, sympy.log) if not _is_whole_power(node, values)]
     return all(sympy.re(sympy.N(argument.subs(values))) >= 0 for argument in arguments)
 
 
-def _is_whole_power(node: sympy.Expr, values: dict[Any, Any]) -> bool:
+def _is_whole_power(node: Any, values: dict[Any, Any]) -> bool:
     return isinstance(node, sympy.Pow) and bool(node.exp.subs(values).is_integer)
 
 
-def _number(value: sympy.Expr) -> Any:
+def _number(value: Any) -> Any:
     """A complex number of 60 digits, or None where there is none (a pole, an undefined function)."""
     number = sympy.N(value, _DIGITS)
     if not number.is_number or not _is_defined(number) or number.is_infinite or number.is_finite is False:
@@ -175,7 +174,7 @@ def _number(value: sympy.Expr) -> Any:
     return None if real is None or imaginary is None else mpmath.mpc(real, imaginary)
 
 
-def _significant(part: sympy.Expr) -> Any:
+def _significant(part: Any) -> Any:
     """A part of a number; 0 where nothing but rounding noise is left of it, None where it is no number."""
     if not isinstance(part, sympy.Number):
         return None
@@ -196,7 +195,8 @@ def _same_set(a: str, b: str) -> bool:
     ]
     if not all(parsed):
         return False
-    return any(verify(*pair, timeout_seconds=None) for pair in (parsed, parsed[::-1]))
+    there, back = parsed
+    return verify(there, back, timeout_seconds=None) or verify(back, there, timeout_seconds=None)
 
 
 def rehearse() -> None:
