@@ -32,8 +32,9 @@ recipe=<name> is one of: {recipes}
 or a folder of your own that holds a recipe.yaml. key=value are Hydra overrides: verl's RL keys at the root, verl's SFT
 keys under `sft.`, ours under `gsr.`, `problems.`, `warmup.`, `teach.`, `eval.`.
 
-tools on files
-  report DIR... [--out DIR]    report.json and report.md of a run, or of several side by side
+tools on files (gsr-rl <tool> --help says more)
+  report DIR... [--out DIR]          report.json and report.md of a run, or of several side by side
+  verify --cases FILE, --golds FILE  the maths verifier on labelled cases; golds that it cannot read
 """
 
 # stage -> (module, function)
@@ -46,8 +47,8 @@ STAGES = {
     "eval": ("gsr_rl.stages.evaluate", "run"),
     "run": ("gsr_rl.stages.chain", "run"),
 }
-# tool -> module with a function `main(arguments)`
-TOOLS = {"report": "gsr_rl.stages.report"}
+# tool -> module whose main(arguments) takes flags and files instead of a recipe
+TOOLS = {"report": "gsr_rl.stages.report", "verify": "gsr_rl.tools.verify"}
 # What runs a model: these need the platform chosen, and everything checked before they start.
 ON_DEVICE = ("warmup", "teach", "sft", "train", "eval", "run")
 

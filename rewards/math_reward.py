@@ -1,9 +1,13 @@
 """verl's reward function: 1.0 for a response whose final answer equals the ground truth, else 0.0."""
 
+import asyncio
 import numbers
 from typing import Any
 
+from rewards.pool import shared
 from rewards.verifier import verify
+
+_DIAGNOSTICS = ("no_answer", "timeout", "too_long", "gold_unparseable")
 
 
 def compute_score(
@@ -13,17 +17,28 @@ def compute_score(
     extra_info: dict[str, Any] | None = None,
     **kwargs: Any,
 ) -> dict[str, float]:
-    """Score one response; all values are 0.0 or 1.0.
+    """Score one response. May be called from any thread, process or Ray actor.
 
-    `score` is the reward and `acc` the same under the name verl's validation reads; the others say why it is 0. Only
-    `solution_str` and `ground_truth` count: the same rule holds for every data source.
+    Only `solution_str` and `ground_truth` count: the same rule holds for every data source.
+
+    Returns:
+        `score` is the reward, 0.0 or 1.0, and `acc` the same under the name verl's validation reads. The others say why
+        it is 0, each 0.0 or 1.0: `no_answer`, `timeout`, `too_long`, `gold_unparseable`, and `unparsed` (an answer that
+        nothing could read). `pool_restarts` counts the worker processes replaced since the last call.
 
     Raises:
         ValueError: the ground truth is neither text nor a number.
+        OSError: the worker processes cannot be started.
     """
     if not isinstance(ground_truth, str | numbers.Real):
         raise ValueError(f"ground_truth of {data_source!r} is a {type(ground_truth).__name__}; give text or a number")
     verdict = verify(solution_str, str(ground_truth))
     score = float(verdict.correct)
-    diagnostics = {reason: float(verdict.reason == reason) for reason in ("no_answer", "too_long", "gold_unparseable")}
+    diagnostics = {reason: float(verdict.reason == reason) for reason in _DIAGNOSTICS}
+    diagnostics |= {"unparsed": float(verdict.unparsed), "pool_restarts": float(shared.new_restarts())}
     return {"score": score, "acc": score, **diagnostics}
+
+
+async def compute_score_async(*args: Any, **kwargs: Any) -> dict[str, float]:
+    """As `compute_score`, without blocking the event loop while a worker process thinks."""
+    return await asyncio.to_thread(compute_score, *args, **kwargs)

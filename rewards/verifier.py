@@ -3,38 +3,46 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from rewards.answers import equivalent, extract_answer, parseable
-from rewards.latex import tidy, too_heavy
+from rewards.answers import compare, extract_answer, parseable
+from rewards.latex import MAX_CHARS, tidy
+from rewards.weight import too_heavy
 
 Reason = Literal["correct", "wrong", "no_answer", "timeout", "too_long", "gold_unparseable"]
+REASONS: tuple[Reason, ...] = ("correct", "wrong", "no_answer", "timeout", "too_long", "gold_unparseable")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`answer` is the extracted text, None exactly if the response has no final answer."""
+    """`answer` is the extracted text, None exactly if the response has no final answer.
+
+    `unparsed` is set where an answer is wrong because nothing could read it as mathematics or words.
+    """
 
     correct: bool
     reason: Reason
     answer: str | None
+    unparsed: bool = False
 
 
 def verify(response: str, gold: str) -> Verdict:
     r"""Judge a response against a gold answer: plain, between dollars, or itself boxed. Never raises on strings.
 
-    "too_long": the answer is longer, or would take more work, than any sensible one. "gold_unparseable": the gold is to
-    blame, since nothing but its exact spelling could match.
+    "timeout": the comparison took more time or memory than a worker of the pool may have. "too_long": the answer is
+    longer, or would take more work, than any sensible one. "gold_unparseable": the gold is to blame, since nothing but
+    its exact spelling could match.
     """
     answer = extract_answer(response)
     if "boxed" in gold or "fbox" in gold:
         gold = extract_answer(gold) or gold
-    return Verdict((reason := _reason(answer, gold)) == "correct", reason, answer)
-
-
-def _reason(answer: str | None, gold: str) -> Reason:
-    if answer is not None and equivalent(answer, gold):
-        return "correct"
-    if not parseable(gold):
-        return "gold_unparseable"
     if answer is None:
-        return "no_answer"
-    return "too_long" if too_heavy(tidy(answer)) else "wrong"
+        return Verdict(False, "no_answer" if parseable(gold) else "gold_unparseable", None)
+    judgement = compare(answer, gold)
+    if judgement == "same":
+        return Verdict(True, "correct", answer)
+    if judgement == "timeout":
+        return Verdict(False, "timeout", answer)
+    if not parseable(gold):
+        return Verdict(False, "gold_unparseable", answer)
+    if len(answer) > MAX_CHARS or too_heavy(tidy(answer)):
+        return Verdict(False, "too_long", answer)
+    return Verdict(False, "wrong", answer, unparsed=judgement == "unreadable")

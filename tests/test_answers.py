@@ -1,182 +1,235 @@
-"""rewards.latex and rewards.answers: extraction, exact values, equality and its symmetry, refusal of heavy work."""
+"""rewards.answers: what is the same mathematics, by kind of answer; symmetry, restyling, refusal of heavy work."""
 
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rewards.answers import equivalent, extract_answer, parseable
-from rewards.latex import compact, exact_value, tidy, too_heavy
+from rewards.answers import equivalent, parseable
+from rewards.latex import tidy
+from rewards.pool import shared
+from rewards.weight import too_heavy
 
-
-@pytest.mark.parametrize(
-    ("response", "answer"),
-    [
-        (r"so \boxed{1}, no: \boxed{2}.", "2"),
-        (r"\fbox{\frac{1}{2}}", r"\frac{1}{2}"),
-        (r"\boxed{\{1,2\}}", r"\{1,2\}"),
-        (r"\boxed{\left\{x : x > 0\right.}", r"\left\{x : x > 0\right."),
-        (r"\boxed{\boxed{5}+1}", r"\boxed{5}+1"),
-        (r"put it in \boxed{ as told: \boxed{3}", "3"),
-        (r"first \boxed{3}, then \boxed{4", None),
-        (r"first \boxed{3}, then \boxed{}", None),
-        (r"<think>\boxed{1}</think> Hence \boxed{2}", "2"),
-        (r"<think>\boxed{1}</think> Done.", None),
-        (r"<think> so far \boxed{1}", None),
-        (r"a</think>\boxed{1}</think>The answer is 7.", "7"),
-        ("The final answer is $\\sqrt{2}$.", r"\sqrt{2}"),
-        ("**Answer:** 12\n", "12"),
-        ("Answer:\n\n12", "12"),
-        ("The answer is 3. Wait, the answer is 4.", "4"),
-        ("The answer is 3.\na\nb\nc", None),
-        ("I do not know.", None),
-        ("}" * 3 + r"{\boxed{5}", "5"),
-        ("", None),
+EQUAL = {
+    "numbers": [
+        (r"\frac{1}{2}", "0.5"),
+        ("1,200", "1200"),
+        (r"-1\frac{3}{4}", "-1.75"),
+        ("10^{-20}", r"1 \times 10^{-20}"),
+        ("4.5e-3", "0.0045"),
+        (r"0.\overline{12}", r"\frac{4}{33}"),
+        ("0.333333", "1/3"),
+        ("1.7320508", r"\sqrt{3}"),
+        ("0.30000000000000004", "0.3"),
+        (r"\text{six}", "6"),
     ],
-)
-def test_extract_answer(response: str, answer: str | None) -> None:
-    assert extract_answer(response) == answer
-
-
-@pytest.mark.parametrize(
-    "flood", [r"\boxed{", "{", "\\", "<think>", "</think>", "answer is ", r"\boxed{1}", "answer: ", "\n"]
-)
-def test_extraction_takes_linear_time(flood: str) -> None:
-    start = time.perf_counter()
-    extract_answer(flood * 50_000)
-    assert time.perf_counter() - start < 2.0
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("-7", Fraction(-7)),
-        ("5.", Fraction(5)),
-        (".25", Fraction(1, 4)),
-        ("1,234,567.5", Fraction(2469135, 2)),
-        (r"1{,}000", Fraction(1000)),
-        (r"11,\!111", Fraction(11111)),
-        (r"1\,000", Fraction(1000)),
-        (r"\frac34", Fraction(3, 4)),
-        (r"-\dfrac{3}{4}", Fraction(-3, 4)),
-        (r"\tfrac{-3}{4}", Fraction(-3, 4)),
-        ("6/8", Fraction(3, 4)),
-        ("1 1/2", Fraction(3, 2)),
-        (r"-2\frac{1}{3}", Fraction(-7, 3)),
-        ("\u00bd", Fraction(1, 2)),
-        ("3\u00bd", Fraction(7, 2)),
-        (r"12.5\%", Fraction(1, 8)),
-        ("5.3e3", Fraction(5300)),
-        (r"2.5 \times 10^{-3}", Fraction(1, 400)),
-        ("2^{10}", Fraction(1024)),
-        ("2**10", None),  # in TeX 2^10 is 2^1 times 0; Math-Verify decides
-        ("-2^2", Fraction(-4)),
-        (r"0.\overline{27}", Fraction(3, 11)),
-        (r"-1.2\overline{3}", Fraction(-37, 30)),
-        (r"\$15", Fraction(15)),
-        ("1/0", None),
-        ("0^{0}", None),
-        ("1,23", None),
-        ("1, 234", None),
-        ("12 34", None),
-        (r"2\frac{3}{2}", None),
-        ("x", None),
+    "percent": [
+        (r"50\%", "0.5"),
+        (r"28\%", r"28 \text{ percent}"),
+        (r"\frac{5}{2}\%", "0.025"),
     ],
-)
-def test_exact_value(text: str, value: Fraction | None) -> None:
-    assert exact_value(compact(tidy(text))) == value
+    "units": [
+        (r"74^\circ", "74\u00b0"),
+        (r"74^{\circ}", "74"),
+        (r"15\text{ cm}^2", "15"),
+        (r"5\text{ cm}", r"5 \mathrm{cm}"),
+        ("9 square feet", "9"),
+        (r"3\pi\text{ units}", r"3\pi"),
+        (r"\$4.50", "4.5"),
+        (r"30\text{ degrees}", r"30^\circ"),
+    ],
+    "labels and chains": [
+        ("x = 42", "42"),
+        (r"6 \cdot 7 = 42", "42"),
+        (r"A = \frac{1}{2} b h = 42", "42"),
+        ("f(x) = x^2 + 1", "1 + x^2"),
+        ("|PQ| = 3", "3"),
+        (r"\angle PQR = 50^\circ", "50"),
+        ("(a,b,c) = (1,2,3)", "(1,2,3)"),
+        (r"\frac{\sqrt{2}}{2} \approx 0.707", r"\frac{1}{\sqrt{2}}"),
+        (r"\frac{5}{7} \approx 0.71", "0.71"),
+    ],
+    "words": [
+        (r"\text{Tuesday}", "tuesday"),
+        ("Alice, Bob", "Alice,Bob"),
+        ("Alice, Bob", r"\text{Bob and Alice}"),
+        ("No", r"\text{no}"),
+    ],
+    "choices": [
+        (r"\textbf{(C)}", "C"),
+        ("C. 42", "C"),
+        (r"(C)\ 42", "C"),
+        ("B, D", r"\text{D and B}"),
+    ],
+    "surds": [
+        (r"\sqrt2", r"\sqrt{2}"),
+        ("\u221a2", r"\sqrt{2}"),
+        (r"\frac{\sqrt{2}}{2}", r"\frac{1}{\sqrt{2}}"),
+        (r"\sqrt{7+4\sqrt{3}}", r"2+\sqrt{3}"),
+    ],
+    "expressions": [
+        ("2x + 1", "1 + 2x"),
+        (r"x^{2^{3}}", "x^8"),
+        ("(n+1)! ", r"(n+1) \cdot n!"),
+        (r"\cos 2t", r"1 - 2\sin^2 t"),
+        (r"\sqrt{1/m}", r"\frac{1}{\sqrt{m}}"),
+        (r"\frac{7+i}{5}", r"\frac{7}{5} + \frac{1}{5}i"),
+        (r"\log_3 5", r"\frac{\ln 5}{\ln 3}"),
+        ("x^2-x^2", "0"),
+        (r"\sum_{j=1}^{n} a_j b_j", r"\sum_{j=1}^{n} b_j a_j"),
+        ("3^{400}", "9^{200}"),
+        (r"\frac{2005!}{2004!}", "2005"),
+    ],
+    "lists and tuples": [
+        (r"\left(1, 2\right)", "(1,2)"),
+        (r"(\tfrac12, 0.25)", r"(0.5, \frac{1}{4})"),
+        ("1, 2, 3", "3, 1, 2"),
+        (r"8 \text{ and } 6", "6, 8"),
+        (r"\{1, 2\}", "2, 1"),
+        (r"\{1, 1, 2\}", r"\{2, 1\}"),
+        (r"\{1\} \cup \{2, 3\}", r"\{1,2,3\}"),
+        (r"\pm 5", "5, -5"),
+        (r"x = 1 \text{ or } x = 4", "4, 1"),
+        (r"2 \pm \sqrt{3}", r"2+\sqrt{3}, 2-\sqrt{3}"),
+        ("(1,2), (3,4)", "(3,4), (1,2)"),
+        (r"(45^\circ, 60^\circ)", r"(45^{\circ},\, 60^{\circ})"),
+        (r"\emptyset", r"\{ \}"),
+        ("100,200", "200, 100"),
+    ],
+    "intervals": [
+        ("x < 3", r"(-\infty, 3)"),
+        (r"-1 \le t < \frac{1}{2}", "[-1, 0.5)"),
+        (r"x \in (0, \infty)", "x > 0"),
+        (r"(-\infty, 0) \cup (1, 2]", r"(1,2] \cup (-\infty,0)"),
+        (r"x < 0 \text{ or } x > 1", r"(1,\infty) \cup (-\infty,0)"),
+        (r"\{ t : t \ge 2 \}", r"[2, +\infty)"),
+        (r"\mathbb{R}", r"(-\infty, \infty)"),
+    ],
+    "relations": [
+        ("y = 2x + 1", "2x - y + 1 = 0"),
+        (r"\frac{x^2}{9} + y^2 = 1", "x^2 + 9y^2 = 9"),
+        ("-2x > 6", "x < -3"),
+        ("a + b \u2264 4", r"4 \ge b + a"),
+    ],
+    "others": [
+        (r"\begin{pmatrix} 1 & 2 \end{pmatrix}", r"\begin{bmatrix}1&2\end{bmatrix}"),
+        (r"2\begin{pmatrix} 1 \\ 3 \end{pmatrix}", r"\begin{pmatrix} 2 \\ 6 \end{pmatrix}"),
+        ("204_5", "204_{5}"),
+        ("7 : 2", "7:2"),
+        (r"6\!:\!15 \text{ p.m.}", "6:15 p.m."),
+    ],
+}
+
+DIFFERENT = {
+    "numbers": [
+        ("3", "-3"),
+        ("0.33", "1/3"),
+        ("0.333335", "1/3"),
+        ("3.14159", "3.141592"),
+        ("1000000", "3000001/3"),
+        ("0.0000001", "0.0000002"),
+        ("10^{-20}", "10^{-21}"),
+        ("1, 234", "1234"),
+        ("12,34", "1234"),
+        ("2 3", "6"),
+        ("1.41", r"\sqrt{2}"),
+        ("22/7", r"\pi"),
+    ],
+    "percent": [(r"50\%", "50"), (r"50\%", "5")],
+    "units": [
+        (r"5\text{ m}", r"5\text{ km}"),
+        (r"3000\text{ g}", r"3\text{ kg}"),
+        (r"\frac{\pi}{3}", r"60^\circ"),
+        (r"5\text{ m}^2", r"5\text{ m}^3"),
+        (r"\text{not } 5", "5"),
+        (r"5 \text{ or more}", "5"),
+        (r"\text{at least } 5", "5"),
+        ("5 x", "5"),
+    ],
+    "labels and chains": [
+        ("41 = 42", "42"),
+        ("x = 40 + 1 = 42", "42"),
+        ("2x + 40 = 42", "42"),
+        ("x = 1", "y = 1"),
+        (r"41.8 \approx 42", "42"),
+        (r"43 \approx 42", "42"),
+    ],
+    "words": [
+        ("Alice, Bob", "Alice"),
+        ("listen", "silent"),
+        ("Yes", "No"),
+        ("Nadia, Rosa", r"\frac{1}{500}"),
+    ],
+    "choices": [("(A)(B)", "A"), ("A", "B"), ("A, B", "A")],
+    "surds": [(r"\sqrt{8}", r"2\sqrt{3}"), (r"\sqrt{5}", r"\sqrt{2}+\sqrt{3}")],
+    "expressions": [
+        ("x", "42"),
+        ("4+3i", "3+4i"),
+        ("|x|", "x"),
+        (r"\sqrt{x^2}", "x"),
+        ("(a+b)^2", "a^2+b^2"),
+        ("42!", "42"),
+        ("2^{100}", "2^{100}-1"),
+        ("1+10^{-15}", "1"),
+        ("e^{-200}", "0"),
+        (r"\frac{3^{900}+1}{5 \cdot 3^{901}}", r"\frac{1}{5 \cdot 3^{901}}"),
+        (r"\log 2", r"\ln 2"),
+        (r"\frac{42}{0}", "42"),
+        (r"\cancel{42}", "42"),
+        (r"\overline{42}", "42"),
+        (r"\sum_{k=1}^{n} k", r"\frac{n(n+1)}{2}"),
+    ],
+    "lists and tuples": [
+        ("(1, 2)", "(2, 1)"),
+        ("(1, 2)", "[1, 2]"),
+        ("(1, 2)", "1, 2"),
+        ("1, 2", "1, 2, 2"),
+        (r"\{41, 42\}", "42"),
+        (r"\pm 42", "42"),
+        (r"\{0\}", r"\emptyset"),
+    ],
+    "intervals": [
+        ("[1, 2)", "(1, 2]"),
+        ("x < 3", "x > 3"),
+        (r"x \le 3", r"(-\infty, 3)"),
+        ("x^2 < 4", "(-2, 2)"),
+        (r"(0,1) \cup (1,2)", "(0,2)"),
+        (r"0 \le x \le 50", "42"),
+    ],
+    "relations": [
+        (r"x = 1 \text{ or } x = 4", "x^2 - 5x + 4 = 0"),
+        ("x^2 = 9", r"x = \pm 3"),
+        ("y = 2x", "y = 3x"),
+        ("x + y = 1", "1"),
+        ("a < b", "b < a"),
+        ("2x > 4", "x < 2"),
+    ],
+    "others": [
+        (r"4:40 \text{ a.m.}", r"4:40 \text{ p.m.}"),
+        ("3:4", "4:3"),
+        ("204_5", "204_6"),
+        ("204_5", "54"),
+        (r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", r"\begin{pmatrix} 1 & 2 \end{pmatrix}"),
+        ("", "0"),
+        ("", ""),
+        (" ", "\t"),
+    ],
+}
 
 
-@given(st.fractions())
-def test_every_fraction_reads_as_itself(value: Fraction) -> None:
-    top, bottom = value.numerator, value.denominator
-    for text in (f"{top}/{bottom}", rf"\frac{{{top}}}{{{bottom}}}", rf"\dfrac{{{top}}}{{{bottom}}}"):
-        assert exact_value(compact(tidy(text))) == value
+def by_kind(table: dict[str, list[tuple[str, str]]]) -> list[Any]:
+    return [pytest.param(*pair, id=f"{kind}: {pair[0]} | {pair[1]}") for kind, rows in table.items() for pair in rows]
 
 
-@given(st.integers())
-def test_thousands_separators_do_not_change_an_integer(value: int) -> None:
-    assert equivalent(f"{value:,}", str(value))
-    assert equivalent(f"{value:,}".replace(",", "{,}"), str(value))
-
-
-EQUAL = [
-    (r"\frac{1}{2}", "0.5"),
-    (r"\left(1, 2\right)", "(1,2)"),
-    (r"50\%", "0.5"),
-    (r"74^\circ", "74\u00b0"),
-    (r"74^{\circ}", "74"),
-    (r"15\text{ cm}^2", "15"),
-    (r"5\text{ cm}", r"5 \mathrm{cm}"),
-    ("x = 42", "42"),
-    (r"6 \cdot 7 = 42", "42"),
-    (r"\text{Tuesday}", "tuesday"),
-    ("Alice, Bob", "Alice,Bob"),
-    (r"\textbf{(C)}", "C"),
-    ("C. 42", "C"),
-    (r"\sqrt2", r"\sqrt{2}"),
-    ("\u221a2", r"\sqrt{2}"),
-    (r"\frac{\sqrt{2}}{2}", r"\frac{1}{\sqrt{2}}"),
-    ("2x + 1", "1 + 2x"),
-    (r"x^{2^{3}}", "x^8"),
-    ("1, 2, 3", "3, 1, 2"),
-    (r"8 \text{ and } 6", "6, 8"),
-    ("0.333333", "1/3"),
-    (r"\begin{pmatrix} 1 & 2 \end{pmatrix}", r"\begin{pmatrix}1&2\end{pmatrix}"),
-    ("x < 3", r"(-\infty, 3)"),
-    ("y = 2x + 1", "2x - y + 1 = 0"),
-    ("204_5", "204_{5}"),
-    (r"28\%", r"28 \text{ percent}"),
-    (r"(45^\circ, 60^\circ)", r"(45^{\circ},\, 60^{\circ})"),
-    ("10^{-20}", r"1 \times 10^{-20}"),
-    (r"\frac{7+i}{5}", r"\frac{7}{5} + \frac{1}{5}i"),
-]
-
-DIFFERENT = [
-    ("3", "-3"),
-    (r"50\%", "50"),
-    (r"50\%", "5"),
-    ("0.33", "1/3"),
-    ("0.333335", "1/3"),
-    ("1000000", "3000001/3"),
-    ("0.0000001", "0.0000002"),
-    ("10^{-20}", "10^{-21}"),
-    ("1, 234", "1234"),
-    ("(1, 2)", "(2, 1)"),
-    ("41 = 42", "42"),
-    ("2x + 40 = 42", "42"),
-    ("x = 1", "y = 1"),
-    ("Alice, Bob", "Bob, Alice"),
-    ("listen", "silent"),
-    ("(A)(B)", "A"),
-    ("A", "B"),
-    ("Yes", "No"),
-    ("Nadia, Rosa", r"\frac{1}{500}"),
-    (r"4:40 \text{ a.m.}", r"4:40 \text{ p.m.}"),
-    (r"5\text{ m}", r"5\text{ km}"),
-    ("204_5", "204_6"),
-    (r"\pm 42", "42"),
-    ("x", "42"),
-    ("x^2 < 4", "(-2, 2)"),
-    ("4+3i", "3+4i"),
-    ("42!", "42"),
-    ("", "0"),
-    ("", ""),
-    (" ", "\t"),
-]
-
-
-@pytest.mark.parametrize(("a", "b"), EQUAL)
+@pytest.mark.parametrize(("a", "b"), by_kind(EQUAL))
 def test_equal_in_both_orders(a: str, b: str) -> None:
     assert equivalent(a, b)
     assert equivalent(b, a)
 
 
-@pytest.mark.parametrize(("a", "b"), DIFFERENT)
+@pytest.mark.parametrize(("a", "b"), by_kind(DIFFERENT))
 def test_different_in_both_orders(a: str, b: str) -> None:
     assert not equivalent(a, b)
     assert not equivalent(b, a)
@@ -231,6 +284,28 @@ def test_never_raises(a: str, b: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "piece",
+    [
+        *"1aA ,;(){}[]|.-+/^_!%:=<", r"\sin", r"\pm", r"\pmod", r"\text{a}", "1 ", "1,", "1 aaa ", "(a)", r"\{",
+        r"\cup", "x=", "1:", r"\frac", "^{", "and ", "0.3", r"\le ",
+    ],
+)  # fmt: skip
+def test_repetition_ends(piece: str) -> None:
+    """No rule of text takes exponential time: one did, and one called itself for ever."""
+    for end in ("", "!", "\\"):
+        text = piece * (290 // len(piece)) + end
+        assert equivalent(text, text) == bool(text.strip())
+        assert equivalent(text, "x = 1") == equivalent("x = 1", text)
+
+
+@pytest.mark.parametrize(
+    ("gold", "readable"), [("42", True), ("none", True), (r"\frac{x}{2}", True), ("", False), ("$", False)]
+)
+def test_parseable(gold: str, readable: bool) -> None:
+    assert parseable(gold) is readable
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "1" * 301,
@@ -241,40 +316,44 @@ def test_never_raises(a: str, b: str) -> None:
         "2^{1000000}",
         "(x+1)^{100000}",
         "10^{9*9*9*9*9}",
-        r"10^{9 \cdot 9 \cdot 9}",
+        r"10^{9 \cdot 9 \cdot 9 \cdot 9 \cdot 9}",
+        r"\pi^{\pi^{\pi^{\pi}}}",
+        r"\exp(\exp(20))",
         r"2^{2^{49}}",
         "((2^{9999})^{9999})^{9999}",
         "(10^{10})!",
         "((100!)!)!",
         "9!!!!!!",
-        "2004!",
+        "20040!",
         "1,000,000!",
         "(100*100)!",
         r"\binom{1000000000}{500000000}",
-        r"\sum_{k=1}^{n} k",
-        r"\int_0^1 x dx",
         "1e99999",
     ],
 )
 def test_heavy_answers_are_compared_as_text_only(text: str) -> None:
     assert too_heavy(tidy(text))
-    start = time.perf_counter()
+    asked = shared.asked
     assert equivalent(text, f" {text} ")
     assert not equivalent(text, "1")
     assert not parseable(text)
-    assert time.perf_counter() - start < 0.1
+    assert shared.asked == asked  # sympy never saw it
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "2^{2005}",
+        "2004!",
+        r"\sum_{k=1}^{n} k",
         "5!",
         r"\frac{n!}{k!(n-k)!}",
         "e^{x^2}",
         r"e^{2\pi i/3}",
         r"\binom{10}{3}",
         "x^{1/2}",
+        r"2^{3 \cdot 5}",
+        "2^{10-3}",
         "2^n",
         r"90^\circ",
         r"x^\pi",
@@ -283,18 +362,3 @@ def test_heavy_answers_are_compared_as_text_only(text: str) -> None:
 )
 def test_ordinary_answers_are_not_heavy(text: str) -> None:
     assert not too_heavy(tidy(text))
-
-
-@pytest.mark.parametrize(
-    ("gold", "readable"), [("42", True), ("none", True), (r"\frac{x}{2}", True), ("", False), ("$", False)]
-)
-def test_parseable(gold: str, readable: bool) -> None:
-    assert parseable(gold) is readable
-
-
-def test_threads_agree_with_the_main_thread() -> None:
-    # fresh texts, so that no cache answers; Math-Verify's own time-outs would raise outside the main thread
-    pairs = [(rf"\frac{{\sqrt{{{n}}}}}{{{n}}}", rf"\frac{{1}}{{\sqrt{{{n + n % 2}}}}}") for n in range(101, 113)]
-    with ThreadPoolExecutor(4) as pool:
-        verdicts = list(pool.map(lambda pair: equivalent(*pair), pairs))
-    assert verdicts == [n % 2 == 0 for n in range(101, 113)]

@@ -6,7 +6,7 @@ import pytest
 
 from rewards.math_reward import compute_score
 
-KEYS = {"score", "acc", "no_answer", "too_long", "gold_unparseable"}
+KEYS = {"score", "acc", "no_answer", "timeout", "too_long", "gold_unparseable", "unparsed", "pool_restarts"}
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ KEYS = {"score", "acc", "no_answer", "too_long", "gold_unparseable"}
         ("hm", "42", {"no_answer"}),
         (r"\boxed{9^{9^{9}}}", "42", {"too_long"}),
         (r"\boxed{42}", " ", {"gold_unparseable"}),
+        (r"\boxed{\frac{1}}", "42", {"unparsed"}),
     ],
 )
 def test_values_are_zero_or_one(response: str, truth: str | int | float, ones: set[str]) -> None:

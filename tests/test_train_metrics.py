@@ -63,6 +63,18 @@ def test_a_step_worked_out_by_hand() -> None:
     )
 
 
+def test_what_the_reward_says_beside_its_score_is_averaged() -> None:
+    """By the rows that say it: a reward that failed says nothing."""
+    rows = [
+        tag("candidate", 1.0, **{"reward/timeout": 0.0, "reward/pool_restarts": 0.0}),
+        tag("candidate", 0.0, **{"reward/timeout": 1.0, "reward/pool_restarts": 2.0}),
+        tag("candidate", 0.0, reward_failed=True),
+    ]
+    metrics = step(("a", rows))
+    assert metrics["gsr/train/candidate/reward/timeout"] == 0.5
+    assert metrics["gsr/train/candidate/reward/pool_restarts"] == 1.0
+
+
 def test_a_graded_reward_gives_signal_where_nothing_is_right() -> None:
     metrics = step(("a", [tag("candidate", 0.1), tag("candidate", 0.2)]))
     assert metrics["gsr/train/candidate/no_signal_groups"] == 0.0

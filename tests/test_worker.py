@@ -71,6 +71,18 @@ def test_training_rows_are_sessions_of_their_own_grouped_by_stage(tokenizer: Any
     scores = [float(row[-1]) for row in put.fields["rm_scores"].unbind()]
     assert scores == [tag["reward"] for tag in put.tags]
     assert all((tag["status"], tag["global_steps"]) == ("success", 7) for tag in put.tags)
+    assert not any(name.startswith("reward/") for tag in put.tags for name in tag)  # it says nothing but acc
+
+
+def test_what_the_reward_says_is_in_the_tags(tokenizer: Any, queue: MemoryQueue) -> None:
+    def says(_: Any) -> dict[str, Any]:
+        info = {"score": 1.0, "acc": 1.0, "timeout": 0.0, "unparsed": 1, "note": "text", "bad": float("nan")}
+        return {"reward_score": 1.0, "reward_extra_info": info}
+
+    run_prompt(make_worker(tokenizer, ScriptedClient(tokenizer, right), score=says))
+    (put,) = queue.puts
+    said = [{name: value for name, value in tag.items() if name.startswith("reward/")} for tag in put.tags]
+    assert said == [{"reward/timeout": 0.0, "reward/unparsed": 1.0}] * 5
 
 
 def test_validation_rows_are_one_session_with_the_episode_in_its_last_row(tokenizer: Any, queue: MemoryQueue) -> None:

@@ -139,7 +139,7 @@ def _command(folder: RunFolder, stage: str, arguments: Sequence[str]) -> None:
         while process.poll() is None:
             peak = max(peak, _resident(process.pid))
             with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=2)
+                process.wait(timeout=5)
     except BaseException:  # an interrupt of the chain is one of its stage
         process.terminate()
         process.wait()

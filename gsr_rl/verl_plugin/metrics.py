@@ -31,7 +31,10 @@ def train_metrics(keys: Sequence[str], tags: Sequence[Mapping[str, Any]]) -> dic
 
 
 def _stage_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    # what the reward function said beside its score, such as why it is 0; a row on which it failed says nothing
+    names = sorted({name for tag in rows for name in tag if name.startswith("reward/")})
     return {
+        **{name: fmean(tag[name] for tag in rows if name in tag) for name in names},
         "reward": fmean(tag["reward"] for tag in rows),
         "accuracy": fmean(tag["correct"] for tag in rows),
         "response_length": fmean(tag["response_len"] for tag in rows),

@@ -138,6 +138,17 @@ def to_tag(output: AgentLoopOutput, global_steps: int) -> dict[str, Any]:
         "correct": response.correct,
         "cut_off": response.cut_off,
         "no_answer": response.answer is None,
+        **reward_info(output),
+    }
+
+
+def reward_info(output: AgentLoopOutput) -> dict[str, float]:
+    """What the reward function says beside score and acc, such as why a response scored 0: its numbers, as reward/*."""
+    info: dict[str, Any] = output.extra_fields.get("reward_extra_info") or {}
+    return {
+        f"reward/{key}": float(value)
+        for key, value in info.items()
+        if key not in ("score", "acc") and isinstance(value, int | float) and math.isfinite(value)
     }
 
 

@@ -1,0 +1,245 @@
+r"""When two forms are the same mathematics.
+
+Every rule is exact and symmetric. What the rules leave open is put to `ask`, which knows sympy: `rewards.symbolic.ask`
+in a worker process; elsewhere a function that raises `Undecided`.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Literal
+
+from rewards import numeric
+from rewards.forms import Form, as_relation, read
+from rewards.latex import compact
+from rewards.numerals import decimal_places, rounds_to, stands_for
+from rewards.weight import is_mathematics, too_heavy
+
+Question = Literal[
+    "same value",  # of two expressions
+    "same equation",  # two differences of sides that vanish together
+    "same inequality",  # likewise, with the same sign
+    "same set",  # whatever Math-Verify makes of two texts
+    "readable",  # the first text, by itself
+]
+Ask = Callable[[Question, str, str], bool]
+_SET_KINDS = ("list", "tuple", "union")
+_ORDERED = ("tuple", "ratio", "matrix")
+_FLIPPED = {"<": ">", r"\le": r"\ge"}
+
+
+class Undecided(Exception):
+    """The rules of text and arithmetic do not settle it: sympy must be asked."""
+
+
+def undecided(question: Question, a: str, b: str) -> bool:
+    raise Undecided
+
+
+def same(a: Form, b: Form, ask: Ask) -> bool:
+    """True if two forms are the same mathematics."""
+    if a.value is not None and b.value is not None:
+        return a.value == b.value or stands_for(a.value, b.value) or stands_for(b.value, a.value)
+    if compact(a.text) == compact(b.text):
+        return True
+    if (a.kind, a.text) > (b.kind, b.text):
+        a, b = b, a
+    letters = choice(a.text), choice(b.text)
+    if letters[0] and letters[0] == letters[1]:
+        return True
+    kinds = (a.kind, b.kind)
+    if "assignment" in kinds or "equation" in kinds:
+        return _same_equations(a, b, ask)
+    if "quantity" in kinds:
+        # a unit on one side only is dropped; two units are compared as text, since nothing here converts them
+        if kinds == ("quantity", "quantity") and a.tag != b.tag:
+            return False
+        return same(a.parts[0] if a.kind == "quantity" else a, b.parts[0] if b.kind == "quantity" else b, ask)
+    if "relation" in kinds:
+        one, other = as_relation(a.text), as_relation(b.text)
+        return one is not None and other is not None and _same_relations(one, other, ask)
+    if a.kind == b.kind == "words":
+        return a.tag == b.tag
+    if a.kind == b.kind == "based":
+        return a.tag == b.tag
+    if a.kind == b.kind and a.kind in _ORDERED:
+        if a.tag != b.tag or len(a.parts) != len(b.parts):
+            return False
+        return all(same(x, y, ask) for x, y in zip(a.parts, b.parts, strict=True))
+    if a.kind in ("number", "expression") and b.kind in ("number", "expression"):
+        return _same_values(a, b, ask)
+    return _same_collections(a, b, ask)
+
+
+def choice(text: str) -> str:
+    """The letter of a multiple-choice answer: "C", "(C)", "C)", "(C) 42" or "C. text"; else ""."""
+    text = re.sub(r"^(?:[oO]ption|[cC]hoice|[aA]nswer)\s+", "", text)
+    match = re.fullmatch(r"(?:\((?P<round>[A-J])\)|(?P<bare>[A-J])[).:]?)(?P<rest>.*)", compact(text))
+    if match is None:
+        return ""
+    letter = match["round"] or match["bare"]
+    alone = match["rest"] == ""
+    marked = re.match(r"\([A-J]\)|[A-J][).:]", match[0]) and re.match(r"[0-9a-z\\$-]", match["rest"])
+    return letter if alone or marked else ""
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def _same_values(a: Form, b: Form, ask: Ask) -> bool:
+    if too_heavy(a.text) or too_heavy(b.text):
+        return False
+    exact_a, exact_b = numeric.exact(a.text), numeric.exact(b.text)
+    if exact_a is not None and exact_b is not None and exact_a == exact_b:
+        return True
+    value_a, value_b = numeric.value(a.text), numeric.value(b.text)
+    if value_a and value_b:
+        for form, other in ((a, value_b), (b, value_a)):
+            # a decimal for a surd
+            if form.value is not None and not other.number.imag and stands_for(form.value, other.number.real):
+                return True
+        if numeric.differ(value_a, value_b):
+            return False
+    if exact_a is not None and exact_b is not None:
+        return False
+    return ask("same value", a.text, b.text)
+
+
+# --- equations and inequalities ---------------------------------------------------------------------------------------
+
+
+def _same_equations(a: Form, b: Form, ask: Ask) -> bool:
+    if a.kind == b.kind == "assignment" and a.tag == b.tag:
+        return _says(a, b.parts[0], ask) and _says(b, a.parts[0], ask)
+    if a.kind in ("assignment", "equation") and b.kind in ("assignment", "equation"):
+        return _vanish_together("same equation", a.text, b.text, ask)
+    assignment, other = (a, b) if a.kind == "assignment" else (b, a)
+    return assignment.kind == "assignment" and _says(assignment, other, ask)
+
+
+def _says(assignment: Form, other: Form, ask: Ask) -> bool:
+    """True if all sides of a chain have the value: "6 \\cdot 7 = 42" says 42, "41 = 42" does not."""
+    first = assignment.parts[0]
+    if not all(_close(first, side) for side in assignment.rounded):
+        return False
+    if all(same(side, other, ask) for side in assignment.parts):
+        return True
+    # "2/3 ≈ 0.67" answers 0.67 too; "41.6 ≈ 42" does not answer 42
+    return (first.value is None or decimal_places(first.value) is None) and any(
+        compact(side.text) == compact(other.text) for side in assignment.rounded
+    )
+
+
+def _close(exact: Form, rounded: Form) -> bool:
+    if rounded.value is None:
+        return False
+    if exact.value is not None:
+        return rounds_to(exact.value, rounded.value)
+    value = numeric.value(exact.text)
+    return value is not None and not value.number.imag and rounds_to(value.number.real, rounded.value)
+
+
+def _same_relations(a: Form, b: Form, ask: Ask) -> bool:
+    def downwards(form: Form) -> tuple[str, str]:
+        sign, left, right = form.tag, form.parts[0].text, form.parts[1].text
+        if sign in ("<", r"\le"):
+            return _FLIPPED[sign], f"{right}-({left})"
+        return sign, f"{left}-({right})"
+
+    (sign_a, text_a), (sign_b, text_b) = downwards(a), downwards(b)
+    if sign_a != sign_b:
+        return False
+    return _proportional("same equation" if sign_a == r"\ne" else "same inequality", text_a, text_b, ask)
+
+
+def _vanish_together(question: Question, a: str, b: str, ask: Ask) -> bool:
+    def difference(text: str) -> str:
+        left, _, right = text.partition("=")
+        return f"{left}-({right})"
+
+    if any(text.count("=") != 1 or r"\approx" in text for text in (a, b)):
+        return False
+    return _proportional(question, difference(a), difference(b), ask)
+
+
+def _proportional(question: Question, a: str, b: str, ask: Ask) -> bool:
+    if not _may_be_asked(a, b):
+        return False
+    ratios: set[Fraction] = set()
+    for point in range(3):
+        exact_a, exact_b = numeric.exact(a, point), numeric.exact(b, point)
+        if not exact_a or not exact_b:
+            return ask(question, a, b)
+        ratios.add(exact_a / exact_b)
+    return len(ratios) == 1 and (question == "same equation" or min(ratios) > 0)
+
+
+# --- lists and sets ---------------------------------------------------------------------------------------------------
+
+
+def _same_collections(a: Form, b: Form, ask: Ask) -> bool:
+    if a.kind == b.kind and a.kind in ("list", "union"):
+        parts_a, parts_b = a.parts, b.parts
+        if "set" in (a.tag, b.tag):
+            parts_a, parts_b = _distinct(parts_a, ask), _distinct(parts_b, ask)
+        return _same_in_any_order(parts_a, parts_b, ask)
+    for one, other in ((a, b), (b, a)):
+        if one.kind == "list" and len(one.parts) == 1 and other.kind not in ("words", "opaque"):
+            return same(one.parts[0], other, ask)  # {5} and 5
+        if one.kind == "list" and other.kind == "number" and "," in other.text:
+            # "100,200" reads as a number, but against "100, 200" it is the same list
+            return _same_in_any_order(one.parts, tuple(map(read, other.text.split(","))), ask)
+        if one.kind == "list" and other.kind == "tuple" and other.tag == "()" and _are_named(one.parts):
+            return len(one.parts) == len(other.parts) and all(map(same, one.parts, other.parts, [ask] * len(one.parts)))
+    both_sets = _is_set(a) and _is_set(b) and not {"union", "expression"}.isdisjoint((a.kind, b.kind))
+    if both_sets or (_is_matrix(a) and _is_matrix(b)):
+        return _may_be_asked(a.text, b.text) and ask("same set", a.text, b.text)
+    return False
+
+
+def _may_be_asked(a: str, b: str) -> bool:
+    return is_mathematics(a + b) and not (too_heavy(a) or too_heavy(b))
+
+
+def _is_set(form: Form) -> bool:
+    worked_out = form.kind == "expression" and re.search(r"\\(?:setminus|cap)", form.text) is not None
+    return worked_out or form.kind in _SET_KINDS
+
+
+def _is_matrix(form: Form) -> bool:
+    return form.kind == "matrix" or (form.kind == "expression" and r"\begin" in form.text)
+
+
+def _are_named(parts: Sequence[Form]) -> bool:
+    """True for values that say whose they are, "x = 1, y = 2": such a list has an order."""
+    names = {part.tag for part in parts if part.kind == "assignment" and part.tag}
+    return len(names) == len(parts) > 1
+
+
+def _distinct(parts: Sequence[Form], ask: Ask) -> tuple[Form, ...]:
+    kept: list[Form] = []
+    for part in parts:
+        if not any(same(part, other, ask) for other in kept):
+            kept.append(part)
+    return tuple(kept)
+
+
+def _same_in_any_order(a: Sequence[Form], b: Sequence[Form], ask: Ask) -> bool:
+    if len(a) != len(b):
+        return False
+    left = list(b)
+    for part in a:
+        partner = next((i for i, other in enumerate(left) if same(part, other, ask)), None)
+        if partner is None:
+            return False
+        del left[partner]
+    return True
+
+
+def is_readable(form: Form, ask: Ask) -> bool:
+    """True if a form can equal more than its own spelling."""
+    if form.kind == "opaque" or too_heavy(form.text):
+        return False
+    if form.kind != "expression":
+        return all(is_readable(part, ask) for part in (*form.parts, *form.rounded))
+    return numeric.value(form.text) is not None or ask("readable", form.text, "")

@@ -1,0 +1,84 @@
+r"""Pieces of LaTeX notation: splitting outside of brackets, names of quantities, units."""
+
+import re
+
+GREEK = r"\\(?:alpha|beta|gamma|delta|theta|lambda|mu|phi|varphi|omega)(?![a-zA-Z])"
+_NO_LABEL = re.compile(
+    r"\\(?:frac|sqrt|pi|infty|cdot|times|div|sin|cos|tan|cot|sec|csc|log|ln|exp|binom|pm|mp|ldots)(?![a-zA-Z])"
+)
+_UNIT_WORD = r"[a-zA-Z]{3,}|sq|cu|[cmk]m|[km]g|m[lL]|ft|in|lbs?|oz|hrs?|[ap]\.?m"
+_UNIT = re.compile(
+    r"(?P<body>.*(?:\d|\\pi)[^a-zA-Z\\]*)(?:"
+    r"\\(?:text(?:rm|bf|normal)?|mbox|mathrm)\s*\{(?P<name>[^{}]*)\}(?P<power>\s*\^\s*\{?\d\}?)?"
+    r"|(?P<degree>\^\\circ)(?:\s*(?:[CF]|\\(?:text|mathrm)\s*\{\s*[CF]\s*\}))?"
+    rf"|(?<=[\s\d}})])(?P<word>(?:{_UNIT_WORD})(?:\.?\s(?:{_UNIT_WORD})){{0,2}}\.?)(?P<wordpower>\^\{{?\d\}}?)?"
+    r"|(?P<currency>[€£¥]))"
+)
+# words after a number that make a statement of it, not a quantity: "42 or more", "42 is wrong"
+_NO_UNIT = re.compile(
+    r"\b(?:not|no|or|and|is|are|if|for|mod|modulo|than|at|more|less|least|most|does|times|the|because|when|where|which"
+    r"|choose|plus|minus|about)\b"
+)
+
+
+def split(separator: re.Pattern[str], text: str) -> tuple[list[str], list[str]]:
+    """Pieces of a text between separators outside of all brackets, and the separators."""
+    if separator.search(text) is None:
+        return [text], []
+    pieces: list[str] = []
+    signs: list[str] = []
+    depth = start = position = 0
+    while position < len(text):
+        char = text[position]
+        if depth == 0 and (match := separator.match(text, position)) and match.end() > position:
+            pieces.append(text[start:position].strip())
+            signs.append(match[0].strip())
+            start = position = match.end()
+            continue
+        if char == "\\" and text[position + 1 : position + 2].isalpha():
+            command = re.match(r"\\[a-zA-Z]+", text[position:])
+            name = command[0] if command else char
+            depth += (name == r"\begin") - (name == r"\end")
+            position += len(name)
+            continue
+        depth += (char in "({[") - (char in ")}]")
+        position += 1
+    pieces.append(text[start:].strip())
+    return pieces, signs
+
+
+def is_label(side: str) -> bool:
+    r"""True for a name: x, x_1, AB, |AB|, f(x), P(A \cap B), (p,q,r), \angle ABC, \text{Area}, m_{\max}."""
+    side = re.sub(r"_\s*(?:\{[^{}]*\}|\w)|\^\s*\{?-1\}?|\\text\s*\{[^{}]*\}", "L", side)
+    side = re.sub(r"(?<=[A-Zfghpq}])\s*\([^()]*\)", "", side)
+    if not re.search("[a-zA-Z]", side) or _NO_LABEL.search(side):
+        return False
+    return re.fullmatch(r"(?:\\[a-zA-Z]+(?![a-zA-Z])|[a-zA-Z(),|{}'\s])+", side) is not None and not re.fullmatch(
+        r"[ei]", side
+    )
+
+
+def is_closed(side: str) -> bool:
+    """True for a side without free letters."""
+    letters = r"(?<![\\a-zA-Z])[a-df-hj-zA-Z](?![a-zA-Z])|(?<![\\a-zA-Z])[a-zA-Z]{2,}"
+    return not re.search(rf"{letters}|{GREEK}", side)
+
+
+def split_unit(text: str) -> tuple[str, str] | None:
+    r"""Number and unit: "15\\text{ cm}^2" is ("15", "cm2"), "74^\\circ" ("74", "degree"), "€5" ("5", ""); else None."""
+    if text.startswith(("€", "£", "¥")):
+        return text[1:], ""
+    match = _UNIT.fullmatch(text)
+    if match is None:
+        return None
+    if match["currency"]:
+        return match["body"], ""
+    if match["degree"] and re.search(r"\\(?:sin|cos|tan|cot|sec|csc)", match["body"]):
+        return None
+    name = "degree" if match["degree"] else (match["name"] or match["word"] or "").casefold()
+    if not re.search("[a-z%]", name) or _NO_UNIT.search(name):
+        return None
+    unit = re.sub(r"[\s.{}^]", "", name).removesuffix("s") + re.sub(
+        r"\D", "", match["power"] or match["wordpower"] or ""
+    )
+    return match["body"], unit

@@ -1,0 +1,184 @@
+r"""The grammar of LaTeX arithmetic: sums, products, powers, roots, functions, mixed numbers; read from left to right.
+
+What a numeral, a letter, a power and so on are worth is for the subclasses of `Reader` in `rewards.numeric` to say.
+"""
+
+import re
+from fractions import Fraction
+from typing import Generic, TypeVar
+
+Number = TypeVar("Number", complex, Fraction)
+Token = tuple[str, str]  # kind and text
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+)|(?P<command>\\(?:[a-zA-Z]+|%))"
+    r"|(?P<letter>[a-zA-Z](?:_(?:\{[a-zA-Z0-9]+\}|[a-zA-Z0-9]))?)|(?P<mark>[-+*/^!(){}\[\]|%]))"
+)
+_GREEK = re.compile(
+    r"\\(?:alpha|beta|[gG]amma|[dD]elta|(?:var)?epsilon|zeta|eta|[tT]heta|kappa|[lL]ambda|mu|nu|xi|rho|[sS]igma|tau|"
+    r"(?:var)?phi|Phi|chi|[pP]si|[oO]mega)"
+)
+FUNCTIONS = tuple(
+    rf"\{name}"
+    for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "arctan", "exp", "ln", "log")
+)
+
+
+class GaveUp(Exception):
+    """The notation is ambiguous or unknown, or the arithmetic cannot do it."""
+
+
+def tokens(expression: str) -> list[Token]:
+    """The tokens of an expression; a single unknown one if it has characters that are none of arithmetic."""
+    found: list[Token] = []
+    position = 0
+    while position < len(expression):
+        match = _TOKEN.match(expression, position)
+        if match is None:
+            return [("unknown", expression)]
+        found.append((str(match.lastgroup), match[match.lastgroup or 0]))
+        position = match.end()
+    return found
+
+
+class Reader(Generic[Number]):
+    """Whatever a subclass does not define it gives up on."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = tokens
+        self.position = 0
+        self.bars = 0
+
+    def numeral(self, text: str) -> Number:
+        raise GaveUp
+
+    def letter(self, name: str) -> Number:
+        raise GaveUp
+
+    def raised(self, base: Number, exponent: Number) -> Number:
+        raise GaveUp
+
+    def root(self, base: Number, index: Number) -> Number:
+        raise GaveUp
+
+    def factorial(self, base: Number) -> Number:
+        raise GaveUp
+
+    def bars_around(self, inside: Number) -> Number:
+        raise GaveUp
+
+    def function(self, name: str) -> Number:
+        raise GaveUp
+
+    def added(self, terms: list[Number]) -> Number:
+        raise GaveUp
+
+    def all(self) -> Number | None:
+        """The value of all tokens, or None."""
+        try:
+            number = self.sum()
+        except (GaveUp, ArithmeticError, ValueError, RecursionError):
+            return None
+        return number if self.position == len(self.tokens) else None
+
+    def peek(self) -> Token:
+        return self.tokens[self.position] if self.position < len(self.tokens) else ("end", "")
+
+    def take(self, *wanted: str) -> bool:
+        if self.peek()[1] in wanted and self.peek()[0] != "end":
+            self.position += 1
+            return True
+        return False
+
+    def need(self, mark: str) -> None:
+        if not self.take(mark):
+            raise GaveUp
+
+    def sum(self) -> Number:
+        terms: list[Number] = []
+        while not terms or self.peek()[1] in ("+", "-"):
+            negative = self.take("-")
+            if not negative:
+                self.take("+")
+            term = self.product()
+            terms.append(-term if negative else term)
+        return terms[0] if len(terms) == 1 else self.added(terms)
+
+    def product(self) -> Number:
+        start = self.position
+        result = self.power()
+        single_number = self.position == start + 1 and self.tokens[start][0] == "number"
+        if single_number and self.peek()[1] == r"\frac" and "." not in self.tokens[start][1]:
+            part = self.power()
+            if not 0 < part.real < 1 or part.imag:
+                raise GaveUp
+            result += part  # a mixed number
+        while True:
+            if self.take("*", r"\cdot", r"\times"):
+                result *= -self.power() if self.take("-") else self.power()
+            elif self.take("/", r"\div"):
+                result /= self.power()
+                if self.starts_factor():
+                    raise GaveUp  # 1/2x
+            elif self.starts_factor():
+                if self.peek()[0] == "number":
+                    raise GaveUp  # 2 3
+                result *= self.power()
+            else:
+                return result
+
+    def starts_factor(self) -> bool:
+        kind, text = self.peek()
+        if kind == "command":
+            return text not in (r"\cdot", r"\times", r"\div", r"\%")
+        return kind in ("number", "letter") or text in ("(", "{") or (text == "|" and not self.bars)
+
+    def power(self) -> Number:
+        base = self.atom()
+        while True:
+            if self.take("!"):
+                base = self.factorial(base)
+            elif self.take("%", r"\%"):
+                base /= self.numeral("100")
+            elif self.take("^"):
+                if self.take(r"\circ"):
+                    base *= self.letter(r"\pi") / self.numeral("180")
+                    continue
+                base = self.raised(base, -self.atom() if self.take("-") else self.atom())
+            else:
+                return base
+
+    def atom(self) -> Number:
+        kind, text = self.peek()
+        self.position += 1
+        if kind == "number":
+            return self.numeral(text)
+        if kind == "letter" or text == r"\pi" or _GREEK.fullmatch(text):
+            return self.letter(text)
+        if text in ("(", "{"):
+            inside = self.sum()
+            self.need(")" if text == "(" else "}")
+            return inside
+        if text == "|":
+            self.bars += 1
+            inside = self.sum()
+            self.need("|")
+            self.bars -= 1
+            return self.bars_around(inside)
+        if text == r"\frac":
+            return self.group() / self.group()
+        if text == r"\sqrt":
+            index = self.numeral("2")
+            if self.take("["):
+                index = self.sum()
+                self.need("]")
+            return self.root(self.group(), index)
+        if text in FUNCTIONS:
+            return self.function(text)
+        raise GaveUp
+
+    def group(self) -> Number:
+        self.need("{")
+        inside = self.sum()
+        self.need("}")
+        return inside

@@ -1,0 +1,104 @@
+"""What sympy must not see: answers whose work grows without bound, and LaTeX that is no plain mathematics."""
+
+import math
+import re
+from functools import lru_cache
+
+from rewards import numeric
+from rewards.latex import MAX_CHARS, compact
+from rewards.numerals import exact_value
+
+_MAX_EXPONENT = 9_999
+_MAX_FACTORIAL = 3_000
+_MAX_BINOMIAL = 10_000
+_MAX_DEPTH = 40  # of brackets in brackets; the parser of LaTeX is recursive
+
+_OPEN_ENDED = re.compile(r"\\(?:i*nt|oint|sum|prod|lim)(?![a-zA-Z])")
+# Commands and characters of plain mathematics. Anything else (\cancel, \not, \phantom, quotes, code) changes what a
+# reader sees in ways that a parser does not know, and is compared as text.
+_COMMANDS = (
+    r"frac|sqrt|pi|cdot|times|div|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|ln|log|exp|infty|binom|"
+    r"[lr]floor|[lr]ceil|max|min|gcd|cup|cap|setminus|emptyset|in|mathbb|le|ge|ne|pm|mp|circ|begin|end|sum|prod|int|lim|"
+    r"to|l?dots|mid|alpha|beta|[gG]amma|[dD]elta|(?:var)?epsilon|zeta|eta|[tT]heta|kappa|[lL]ambda|mu|nu|xi|rho|"
+    r"[sS]igma|tau|(?:var)?phi|Phi|chi|[pP]si|[oO]mega"
+)
+_PLAIN = re.compile(rf"(?:\\(?:{_COMMANDS})(?![a-zA-Z])|\\[{{}}%\\]|[0-9a-zA-Z\s+\-*/^_=<>!|(){{}}\[\].,:;%&'])*")
+_CLOSING = {"{": "}", "(": ")"}
+
+
+def _exponents(text: str) -> list[str]:
+    r"""What stands after each ^ and \exp: the inside of brackets, a signed numeral, a command, or one character."""
+    found: list[str] = []
+    for caret in re.finditer(r"(?:\^|\\exp(?![a-zA-Z]))\s*", text):
+        start = caret.end()
+        closing = _CLOSING.get(text[start : start + 1])
+        if closing is None:
+            numeral = re.match(r"[+-]?[0-9]+(?:\s*\^.*)?|\\[a-zA-Z]+|.?", text[start:])
+            found.append(numeral[0] if numeral else "")
+            continue
+        depth, end = 0, start
+        for end in range(start, len(text)):
+            depth += (text[end] == text[start]) - (text[end] == closing)
+            if depth == 0:
+                break
+        found.append(text[start + 1 : end].strip())
+    return found
+
+
+def _huge_power(text: str) -> bool:
+    """An exponent that is large, or that is itself a power nobody can work out, or nested large powers."""
+    product = 1.0
+    for exponent in _exponents(text):
+        value = exact_value(compact(exponent))
+        if value is None:
+            approximate = numeric.value(exponent)
+            if approximate is None and ("^" in exponent or re.fullmatch(r"[^a-zA-Z]*[0-9][^a-zA-Z]*", exponent)):
+                return True
+            numerals = max(map(int, re.findall(r"[0-9]+", exponent)), default=1)
+            size = max(numerals, abs(approximate.number) if approximate else 1)
+        else:
+            size = max(abs(value.numerator), value.denominator)
+        if size > _MAX_EXPONENT:
+            return True
+        product *= max(size, 1)
+    return product > _MAX_EXPONENT and re.search(r"[)}\]]\s*\^", text) is not None
+
+
+def _huge_factorial(text: str) -> bool:
+    """A factorial of a large number, or of something that must be worked out first (a power, another factorial)."""
+    for factorial in re.finditer(r"(?:[0-9,]+|\([^()!^]*\)|(?P<unclear>[)}!]))\s*!", text):
+        numbers = [int(digits) for digits in re.findall(r"[0-9]+", factorial[0].replace(",", ""))]
+        if factorial["unclear"] or math.prod(numbers) > _MAX_FACTORIAL:
+            return True
+    return False
+
+
+def is_mathematics(tidied: str) -> bool:
+    """True for text made of numerals, letters, operators and the known commands of mathematics, not nested too deep."""
+    if _PLAIN.fullmatch(tidied) is None:
+        return False
+    depth = deepest = 0
+    for char in tidied:
+        depth += (char in "({[") - (char in ")}]")
+        deepest = max(deepest, depth)
+    return deepest <= _MAX_DEPTH
+
+
+def is_open_ended(tidied: str) -> bool:
+    """True for sums, products, limits and integrals: only their notation is compared, they are never worked out."""
+    return _OPEN_ENDED.search(tidied) is not None
+
+
+@lru_cache(maxsize=65_536)
+def too_heavy(tidied: str) -> bool:
+    """True if working with this answer may need unbounded time or memory: it may only be compared as text.
+
+    Over `MAX_CHARS` characters, towers of powers, exponents over 9,999, factorials over 3,000, binomials over 10,000.
+    """
+    if len(tidied) > MAX_CHARS or re.search(r"[0-9]\s*[eE]\s*[+-]?[0-9]{4}", tidied):
+        return True
+    if "binom" in tidied or r"\choose" in tidied:
+        numbers = re.findall(r"[0-9]+", tidied)
+        if any(int(digits) > _MAX_BINOMIAL for digits in numbers):
+            return True
+    return _huge_power(tidied) or ("!" in tidied and _huge_factorial(tidied))
