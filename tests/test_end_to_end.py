@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from offline_wandb import read_run
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import tiny_tokenizer
@@ -149,7 +150,14 @@ def test_validation_reports_the_gap_of_its_episodes(folder: Path) -> None:
         assert train[step]["gsr/val/pair_sums/refinement_gap"] == pytest.approx(gap)
 
 
-def test_validation_leaves_its_episodes_in_an_offline_wandb_run(folder: Path) -> None:
+def test_an_offline_wandb_run_holds_configuration_curves_and_episodes(folder: Path) -> None:
+    train = metrics(folder / "run" / "train" / "metrics.jsonl")
+    config, history, summary = read_run(folder / "run" / "train" / "wandb")
+    assert config["gsr"]["refine_weight"] == 0.5
+    for step in (1, 2):
+        assert history[step]["gsr/train/refinement/reward"] == pytest.approx(train[step]["gsr/train/refinement/reward"])
+    assert [step for step in history if "gsr/val/episodes/path" in history[step]] == [0, 2]
+    assert summary["gsr/val/pair_sums/refinement_gap"] == pytest.approx(train[2]["gsr/val/pair_sums/refinement_gap"])
     tables = sorted((folder / "run" / "train" / "wandb").rglob("*.table.json"))
     assert len(tables) == 2  # before the first step, and after the second
     for path in tables:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import wandb
+from offline_wandb import read_run
 
 from gsr_rl.episode import Episode, Response
 from gsr_rl.verl_plugin.episode_table import log_episodes
@@ -18,12 +19,19 @@ EPISODES = [
 
 def test_rows_and_columns_of_an_offline_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_SILENT", "true")
-    with wandb.init(project="gsr-rl", dir=str(tmp_path), mode="offline") as run:
-        log_episodes(EPISODES, step=0)
-        wandb.log({"gsr/val/toy/maj@3": 0.75}, step=0)  # as verl does next
+    with wandb.init(project="gsr-rl", dir=str(tmp_path), mode="offline", config={"gsr": {"k": 3}}) as run:
+        wandb.log({"gsr/train/all_wrong": 0.5}, step=1)
+        log_episodes(EPISODES, step=2)
+        wandb.log({"gsr/val/toy/maj@3": 0.75}, step=2)  # as verl does next
         folder = Path(run.dir)
+    config, history, summary = read_run(tmp_path)
+    assert config["gsr"] == {"k": 3}
+    assert history[1]["gsr/train/all_wrong"] == 0.5
+    # One step has both.
+    assert history[2]["gsr/val/toy/maj@3"] == summary["gsr/val/toy/maj@3"] == 0.75
+    assert history[2]["gsr/val/episodes/nrows"] == 2
     (file,) = folder.rglob("*.table.json")
-    assert file.relative_to(folder).as_posix().startswith("media/table/gsr/val/episodes_0_")
+    assert file.relative_to(folder).as_posix() == history[2]["gsr/val/episodes/path"]
     table = json.loads(file.read_text())
     assert table["columns"] == [
         *("dataset", "id", "problem", "gold"),
