@@ -11,6 +11,7 @@ from typing import Literal
 
 from rewards import numeric
 from rewards.forms import Form, as_relation, read
+from rewards.intervals import canonical
 from rewards.latex import compact
 from rewards.numerals import decimal_places, rounds_to, stands_for
 from rewards.weight import is_mathematics, too_heavy
@@ -178,6 +179,10 @@ def _proportional(question: Question, a: str, b: str, ask: Ask) -> bool:
 
 
 def _same_collections(a: Form, b: Form, ask: Ask) -> bool:
+    if "union" in (a.kind, b.kind):
+        pieces_a, pieces_b = canonical(a), canonical(b)
+        if pieces_a is not None and pieces_b is not None:
+            return pieces_a == pieces_b
     if a.kind == b.kind and a.kind in ("list", "union"):
         parts_a, parts_b = a.parts, b.parts
         if "set" in (a.tag, b.tag):
