@@ -24,6 +24,7 @@ def test_rows_and_columns_of_an_offline_run(tmp_path: Path, monkeypatch: pytest.
         log_episodes(EPISODES, step=2)
         wandb.log({"gsr/val/toy/maj@3": 0.75}, step=2)  # as verl does next
         folder = Path(run.dir)
+    wandb.teardown()  # its service writes the rest of the file
     config, history, summary = read_run(tmp_path)
     assert config["gsr"] == {"k": 3}
     assert history[1]["gsr/train/all_wrong"] == 0.5
