@@ -43,7 +43,7 @@ def main() -> None:
     samples = normal(options.n, seed=1)
     alone, busy_alone, wrong_alone = judge_all(samples, options.threads)
     print(
-        f"{options.n} normal: {alone:.1f} s ({busy_alone:.1f} s of processor time), {wrong_alone} wrong verdicts, {shared.restarts} restarts",
+        f"{options.n} normal: {alone:.1f} s ({busy_alone:.1f} s of processor time), {wrong_alone} wrong",
         flush=True,
     )
     bad = [Sample(response, "42", correct=False) for response in hostile(options.hostile, seed=1)]
@@ -54,7 +54,7 @@ def main() -> None:
         before = shared.restarts
         together, busy, wrong = judge_all(mixed, options.threads)
         print(
-            f"with {what}: {together:.1f} s ({busy:.1f} s), {wrong} wrong verdicts, {shared.restarts - before} restarts",
+            f"with {what}: {together:.1f} s ({busy:.1f} s), {wrong} wrong, {shared.restarts - before} restarts",
             end="",
         )
         print(f", {together / alone:.2f} times as long", flush=True)
