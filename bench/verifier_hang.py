@@ -11,25 +11,26 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from verifier_mix import Sample, endless, hostile, normal
+from verifier_speed import processor_seconds
 
 from rewards import answers, equality, forms, latex, numerals, numeric, weight
 from rewards.pool import shared
 from rewards.verifier import verify
 
 
-def judge_all(samples: list[Sample], threads: int) -> tuple[float, int]:
-    """Wall time in seconds, and how many verdicts are wrong."""
+def judge_all(samples: list[Sample], threads: int) -> tuple[float, float, int]:
+    """Wall time and processor time in seconds, and how many verdicts are wrong."""
     for module in (answers, equality, forms, latex, numerals, numeric, weight):
         for function in vars(module).values():
             if hasattr(function, "cache_clear"):
                 function.cache_clear()
     shared.close()
     shared.warm_up()
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), processor_seconds()
     with ThreadPoolExecutor(threads) as pool:
         verdicts = list(pool.map(lambda sample: verify(sample.response, sample.gold).correct, samples))
-    seconds = time.perf_counter() - start
-    return seconds, sum(verdict != sample.correct for verdict, sample in zip(verdicts, samples, strict=True))
+    seconds, busy = time.perf_counter() - start, processor_seconds() - busy
+    return seconds, busy, sum(verdict != sample.correct for verdict, sample in zip(verdicts, samples, strict=True))
 
 
 def main() -> None:
@@ -40,16 +41,22 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=4)
     options = parser.parse_args()
     samples = normal(options.n, seed=1)
-    alone, wrong_alone = judge_all(samples, options.threads)
-    print(f"{options.n} normal: {alone:.1f} s, {wrong_alone} wrong verdicts, {shared.restarts} restarts", flush=True)
+    alone, busy_alone, wrong_alone = judge_all(samples, options.threads)
+    print(
+        f"{options.n} normal: {alone:.1f} s ({busy_alone:.1f} s of processor time), {wrong_alone} wrong",
+        flush=True,
+    )
     bad = [Sample(response, "42", correct=False) for response in hostile(options.hostile, seed=1)]
     worse = [Sample(response, "42", correct=False) for response in endless(options.endless)]
     for added, what in ((bad, f"{len(bad)} hostile"), (bad + worse, f"{len(worse)} more that only the pool ends")):
         mixed = samples + added
         random.Random(1).shuffle(mixed)
         before = shared.restarts
-        together, wrong = judge_all(mixed, options.threads)
-        print(f"with {what}: {together:.1f} s, {wrong} wrong verdicts, {shared.restarts - before} restarts", end="")
+        together, busy, wrong = judge_all(mixed, options.threads)
+        print(
+            f"with {what}: {together:.1f} s ({busy:.1f} s), {wrong} wrong, {shared.restarts - before} restarts",
+            end="",
+        )
         print(f", {together / alone:.2f} times as long", flush=True)
 
 
