@@ -3,9 +3,7 @@
 import csv
 import json
 import math
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gsr_rl.errors import UsageError
+from gsr_rl.files import replacing
 
 Row = dict[str, Any]
 
@@ -64,19 +63,6 @@ def write_jsonl(path: str | Path, rows: Sequence[Row]) -> None:
 def write_parquet(path: str | Path, rows: Sequence[Row], schema: pa.Schema) -> None:
     with replacing(path) as temporary:
         pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), temporary)
-
-
-@contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path in the same folder, which takes the place of `path` if the block ends well."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _read_jsonl(path: Path) -> list[Row]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from data_prep.tables import replacing
 from gsr_rl.compose import rl_config, sft_config
 from gsr_rl.config import GsrConfig, check_training
+from gsr_rl.files import replacing
 from gsr_rl.preflight import check_by_verl, check_queue, rows_in_queue
 from gsr_rl.stages.layout import RunFolder
 

@@ -1,13 +1,13 @@
 """One problem's way through self-refinement as plain data: K candidates, then refinements that saw them. JSON Lines."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from gsr_rl.errors import UsageError
+from gsr_rl.files import parse_object, replacing
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,7 @@ def read_episodes(path: str | Path) -> list[Episode]:
 
 
 def _read_line(line: bytes, where: str) -> Episode:
-    try:
-        row = json.loads(line)
-    except ValueError as error:  # bad JSON and bad UTF-8 alike
-        raise UsageError(f"{where}: not JSON ({error}); write one object a line") from error
-    if not isinstance(row, dict):
-        raise UsageError(f"{where}: not an object; write one object a line")
+    row = parse_object(line, where)
     try:
         return Episode.from_dict(row)
     except UsageError as error:
@@ -127,13 +122,6 @@ def _read_line(line: bytes, where: str) -> Episode:
 
 def write_episodes(path: str | Path, episodes: Iterable[Episode]) -> None:
     """Write episodes as JSON Lines, atomically: `path` is the old file or the whole new one. Makes missing folders."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="ascii") as file:
-            # ASCII with escapes: model output may hold lone surrogates, which UTF-8 cannot
-            file.writelines(json.dumps(episode.to_dict()) + "\n" for episode in episodes)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:
+        # ASCII with escapes: model output may hold lone surrogates, which UTF-8 cannot
+        file.writelines(json.dumps(episode.to_dict()) + "\n" for episode in episodes)

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("gsr_rl", "rewards", "data_prep")
 HEAVY = ("torch", "verl", "ray", "vllm", "transformers", "tensordict", "transfer_queue")
-PURE = ("errors", "episode", "prompts", "voting", "metrics", "config", "recipes")
+PURE = ("errors", "files", "episode", "prompts", "voting", "metrics", "config", "recipes")
 
 
 def sources() -> list[Path]:

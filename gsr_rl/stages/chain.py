@@ -14,9 +14,9 @@ from typing import Any, cast
 import psutil
 from omegaconf import DictConfig, OmegaConf
 
-from data_prep.tables import replacing
 from gsr_rl.compose import load_recipe
 from gsr_rl.errors import UsageError
+from gsr_rl.files import replacing
 from gsr_rl.preflight import check
 from gsr_rl.stages.layout import RunFolder, base_model
 from gsr_rl.stages.variants import overrides, share, variants_of

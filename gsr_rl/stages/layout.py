@@ -8,8 +8,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from data_prep.tables import replacing
 from gsr_rl.errors import UsageError
+from gsr_rl.files import replacing
 
 
 @dataclass(frozen=True)

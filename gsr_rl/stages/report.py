@@ -14,9 +14,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from data_prep.tables import replacing
 from gsr_rl.episode import Episode, read_episodes
 from gsr_rl.errors import UsageError
+from gsr_rl.files import replacing
 from gsr_rl.metrics import MACRO, refinement_agreement, refinement_controls, selfref_change, summarize
 from gsr_rl.stages.layout import RunFolder
 from gsr_rl.stages.logs import LogRow, read_logs

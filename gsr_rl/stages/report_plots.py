@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from data_prep.tables import replacing
 from gsr_rl.episode import Episode
+from gsr_rl.files import replacing
 from gsr_rl.metrics import accuracy_by_correct
 from gsr_rl.stages.report_page import Figures, LogRow
 

@@ -6,7 +6,6 @@ gsr-rl verify --golds FILE.jsonl [--json OUT.json]
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gsr_rl.errors import UsageError
+from gsr_rl.files import parse_object, replacing
 from rewards.answers import parseable
 from rewards.pool import shared
 from rewards.verifier import verify
@@ -42,7 +42,8 @@ def main(arguments: Sequence[str]) -> None:
         report = check_golds(list(_read(options.golds, _gold)))
         _print_golds(report)
     if options.json:
-        _write(Path(options.json), report)
+        with replacing(options.json) as temporary:
+            temporary.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def judge_cases(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -119,13 +120,7 @@ def _read(path: str, check: Any) -> Iterator[dict[str, Any]]:
         if not line.strip():
             continue
         where = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except ValueError as error:  # bad JSON and bad UTF-8 alike
-            raise UsageError(f"{where}: not JSON ({error}); write one object a line") from error
-        if not isinstance(row, dict):
-            raise UsageError(f"{where}: not an object; write one object a line")
-        yield {"line": number, **check(row, where)}
+        yield {"line": number, **check(parse_object(line, where), where)}
 
 
 def _case(row: dict[str, Any], where: str) -> dict[str, Any]:
@@ -182,13 +177,3 @@ def _print_golds(report: dict[str, Any]) -> None:
         f"{report['n']} golds: {len(report['unparseable'])} cannot be parsed, "
         f"{len(report['not_accepted'])} are not accepted as an answer to themselves"
     )
-
-
-def _write(path: Path, report: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps(report, indent=1) + "\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
