@@ -57,12 +57,15 @@ def text_of(value: object, what: str, where: str) -> str:
     """A cell as text, unchanged if it is text already; numbers are written out.
 
     Raises:
-        UsageError: empty, null, NaN or neither text nor number; names `where` (file and row) and `what` (the column).
+        UsageError: empty, null, NaN, half a character, or neither text nor number; names `where` (file and row) and
+            `what` (the column).
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return str(value)
     if not isinstance(value, str) or not value.strip():
         raise UsageError(f"{where}: '{what}' holds no text; fill it in or drop the row")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise UsageError(f"{where}: '{what}' holds half a surrogate pair, which is no text; mend it or drop the row")
     return value
 
 

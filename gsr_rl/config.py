@@ -129,6 +129,8 @@ class ProblemsConfig:
     def __post_init__(self) -> None:
         for split in ("train", "dev", "held_out"):
             require(getattr(self, split) >= 1, f"problems.{split}", getattr(self, split), "at least 1")
+        sizes = self.people and all(isinstance(one, int) and 2 <= one <= 8 for one in self.people)
+        require(bool(sizes), "problems.people", self.people, "a list of whole numbers from 2 to 8")
         commit = self.revision is None or re.fullmatch("[0-9a-f]{40}", self.revision)
         mend = "a commit of 40 hexadecimal digits: a branch may change from one run to the next"
         require(bool(commit), "problems.revision", self.revision, mend)

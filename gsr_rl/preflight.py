@@ -75,6 +75,7 @@ def check(config: DictConfig, stage: str) -> None:
     values: Any = OmegaConf.to_container(rl_config(config), resolve=True)
     gsr = check_training(values)
     check_queue(config, gsr)
+    require(0 <= config.teach.val_share < 1, "teach.val_share", config.teach.val_share, "a share from 0 to below 1")
     for trained in ("warmup", "sft", "train"):
         RunFolder.of(config).latest_checkpoint(trained)
     if stage == "run" and not RunFolder.of(config).rl_rows("dev").exists():

@@ -27,13 +27,11 @@ def main(arguments: Sequence[str]) -> None:
     """
     parser = argparse.ArgumentParser(
         prog="gsr-rl overlap",
-        description="Find training problems that stand in evaluation sets, the same but for spelling or by 13 words in a "
-        "row. Files are JSON lines, CSV or parquet with the columns id and problem.",
+        description="Find training problems that stand in evaluation sets: the same but for spelling, or with 13 words "
+        "in a row in common. Files are JSON lines, CSV or parquet with the columns id and problem.",
     )
     parser.add_argument("--train", required=True, metavar="FILE", help="problems to train on")
-    parser.add_argument(
-        "--eval", required=True, nargs="+", metavar="FILE", help="evaluation problems, or names of sets"
-    )
+    parser.add_argument("--eval", required=True, nargs="+", metavar="FILE", help="evaluation problems, or a set's name")
     parser.add_argument("--out", required=True, metavar="OUT.jsonl", help="the report is written there")
     options = parser.parse_args(arguments)
     for source in options.eval:
@@ -46,13 +44,12 @@ def main(arguments: Sequence[str]) -> None:
         for read, row in enumerate(tqdm(rows, desc="overlap", unit=" problems", delay=2), start=1):
             where = f"{options.train}: row {read}"
             overlaps = index.overlaps(text_of(row["id"], "id", where), text_of(row["problem"], "problem", where))
-            file.writelines(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in overlaps)
+            file.writelines(json.dumps(asdict(one)) + "\n" for one in overlaps)
             pairs.update((one.eval_dataset, one.match) for one in overlaps)
             found += bool(overlaps)
     for dataset in sorted({dataset for dataset, _ in pairs}):
-        print(
-            f"{dataset}: {pairs[dataset, 'exact']} pairs with the same text, {pairs[dataset, '13gram']} share 13 words"
-        )
+        same, similar = pairs[dataset, "exact"], pairs[dataset, "13gram"]
+        print(f"{dataset}: {same} pairs have the same text, {similar} share 13 words in a row")
     print(
         f"gsr-rl overlap: {found} of {read} training problems overlap with {len(index.problems)} evaluation problems; "
         f"report in {options.out}"
