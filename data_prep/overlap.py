@@ -34,10 +34,12 @@ _SIGNS = str.maketrans(
 _FRACTION = re.compile(r"\\([dtc]?frac)\s*(\d)\s*(\d)")  # \frac12
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")  # "non-zero", but not "a-b"
+# A run of letters, a number, the prime of f'(x), or any sign but the punctuation of prose and LaTeX.
 _TOKEN = re.compile(
-    r"[^\W\d_]+|\d*\.?\d+|[-+*/^_=<>|!()\[\]%]|(?<![^\W\d_]{2})(?<=[^\W\d_])'+(?![^\W\d_])"  # the last: f'(x)
+    r"[^\W\d_]+|\d*\.?\d+|(?<![^\W\d_]{2})(?<=[^\W\d_])'+(?![^\W\d_])|_+"
+    r"|[^\w\s.,;:?\"'`$&~{}\\\u2018\u2019\u201c\u201d\u00ab\u00bb\u3001\u3002]"
 )
-_DIAGRAM = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)", re.S | re.I)
+_DIAGRAM = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)", re.S)
 
 
 def normal_text(problem: str) -> str:
@@ -45,7 +47,7 @@ def normal_text(problem: str) -> str:
 
     What goes: case, Unicode's forms, white space, punctuation of prose, LaTeX's spacing, delimiters and synonyms.
     """
-    return " ".join(_tokens(problem))
+    return _read(problem)[0]
 
 
 def ngrams(problem: str) -> list[str]:
@@ -53,8 +55,19 @@ def ngrams(problem: str) -> list[str]:
 
     The code of a diagram ([asy]) holds none: it begins alike in many problems.
     """
-    words = [token for token in _tokens(_DIAGRAM.sub(" ", problem)) if token[-1].isalnum()]
+    return _ngrams(_tokens(_DIAGRAM.sub(" ", problem)))
+
+
+def _ngrams(tokens: list[str]) -> list[str]:
+    words = [token for token in tokens if token[-1].isalnum()]
     return [" ".join(words[i : i + NGRAM]) for i in range(len(words) - NGRAM + 1)]
+
+
+def _read(problem: str) -> tuple[str, set[str]]:
+    """Normal text and n-grams at once."""
+    tokens = _tokens(problem)
+    # Nothing but punctuation stands for itself.
+    return " ".join(tokens) or problem, set(ngrams(problem) if "[asy]" in problem else _ngrams(tokens))
 
 
 def _tokens(problem: str) -> list[str]:
@@ -98,17 +111,18 @@ class EvaluationIndex:
         self._by_text: defaultdict[str, list[int]] = defaultdict(list)
         self._by_ngram: defaultdict[str, list[int]] = defaultdict(list)
         for index, problem in enumerate(problems):
-            grams = set(ngrams(problem.problem))
+            text, grams = _read(problem.problem)
             self.problems.append(_Evaluated(problem.dataset, problem.id, len(grams)))
-            self._by_text[normal_text(problem.problem)].append(index)
+            self._by_text[text].append(index)
             for gram in grams:
                 self._by_ngram[gram].append(index)
 
     def overlaps(self, train_id: str, problem: str) -> list[Overlap]:
         """At most one for each evaluation problem, in the order in which those were given."""
-        exact = self._by_text.get(normal_text(problem), [])
+        text, grams = _read(problem)
+        exact = self._by_text.get(text, [])
         shared: defaultdict[int, int] = defaultdict(int)
-        for gram in set(ngrams(problem)):
+        for gram in grams:
             for index in self._by_ngram.get(gram, ()):
                 shared[index] += 1
         found = {

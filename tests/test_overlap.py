@@ -32,6 +32,8 @@ PARABOLA = r"Let $f(x) = \frac{1}{2}x^2 - 3x + 1$. For which real numbers $c$ ha
             r"A non negative root, $3 \times 4 \geq 5 - 2$, $x^2$",
         ),
         ("\ufb01ve \u2460", "five 1"),
+        ("\u8fd9\u662f\uff0c\u4e00\u4e2a\u3002", "\u8fd9\u662f, \u4e00\u4e2a"),
+        ("What is f'(x)?", "What is F' (x)"),
         (r"$\text{area of }\,ABC$", "area of abc"),
         ("\u201cQuoted\u201d, he said; it\u2019s odd...", "Quoted he said: it's odd"),
     ],
@@ -54,6 +56,9 @@ def test_texts_that_differ_in_spelling_alone(one: str, other: str) -> None:
         (r"\frac{1}{23}", r"\frac{12}{3}"),
         ("Which is larger, a or b?", "Which is larger, a or c?"),
         ("x < 2", "x > 2"),
+        ("A \u222a B", "A \u2229 B"),
+        ("What is 2 @ 3?", "What is 2 # 3?"),
+        ("???", "..."),
     ],
 )
 def test_texts_of_other_problems(one: str, other: str) -> None:
