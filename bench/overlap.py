@@ -60,8 +60,8 @@ def main() -> None:
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     print(
-        f"{n} x {len(evaluated)} problems: {seconds:.1f} s, {cpu:.1f} s of processor time, {indexed:.1f} s for the index; "
-        f"{n / seconds:.0f} problems a second; {found} overlap, in {pairs} pairs; {megabytes:.0f} MB"
+        f"{n} x {len(evaluated)} problems: {seconds:.1f} s, {cpu:.1f} s of processor time; {n / seconds:.0f} problems "
+        f"a second after {indexed:.1f} s for the index; {found} overlap, in {pairs} pairs; {megabytes:.0f} MB"
     )
 
 

@@ -57,12 +57,8 @@ def load_set(name: str, *, revision: str | None = None, mirror: str | Path | Non
         problem = Problem(normal[0], name, normal[1], normal[2])
         if (same_id := first.setdefault(problem.id, problem)) is problem:
             loaded.problems.append(problem)
-        elif same_id == problem:
-            loaded.left_out["repeated"] += 1
         else:
-            raise UsageError(
-                f"{where}: row {number + 1}: id '{problem.id}' is another problem's too; fetch the file anew"
-            )
+            loaded.left_out["repeated" if same_id == problem else "the id of another problem"] += 1
     if revision is None and loaded.rows != one.rows:
         raise UsageError(f"{where}: {loaded.rows} rows, but {one.rows} at the pinned revision; fetch the file anew")
     return loaded

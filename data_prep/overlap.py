@@ -21,8 +21,8 @@ _LAYOUT = re.compile(
     r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|textstyle|limits|(?:text|math)(?:rm|bf|it|sf|tt)?|operatorname|mbox"
     r"|q?quad)(?![a-zA-Z])|\\[!()\[\]]"
 )
-_SYNONYMS = {
-    **dict.fromkeys(("dfrac", "tfrac", "cfrac"), "frac"),
+_SYNONYMS: dict[str, str] = {
+    **{"dfrac": "frac", "tfrac": "frac", "cfrac": "frac"},
     **{"leq": "le", "leqslant": "le", "geq": "ge", "geqslant": "ge", "neq": "ne", "ldots": "dots", "cdots": "dots"},
 }
 _SIGNS = str.maketrans(

@@ -121,9 +121,10 @@ def dapo(index: str, problem: str, gold: str) -> Row:
         ),
         (
             "dapo_math_17k",
-            [dapo("u-1", "What is\n\n$1+1$?", "2"), dapo("u-2", "Now?", "-3"), dapo("u-1", "What is\n\n$1+1$?", "2")],
+            [*(dapo("u-1", "What is\n\n$1+1$?", "2"), dapo("u-2", "Now?", "-3")),
+             *(dapo("u-1", "What is\n\n$1+1$?", "2"), dapo("u-1", "Now?", "2"))],
             [("u-1", "What is\n\n$1+1$?", "2"), ("u-2", "Now?", "-3")],
-            {"repeated": 1},
+            {"repeated": 1, "the id of another problem": 1},
         ),
         (
             "deepscaler",
@@ -204,8 +205,6 @@ def test_bad_sets_are_named(mirror: Mirror, tmp_path: Path) -> None:
     assert "row 1: not of the form that is known (KeyError: 'answer'); it should have problem, answer" in no_answer
     words = [{"id": "0", "problem": "P", "answer": "two"}]
     assert "row 1: not of the form that is known (ValueError" in said("aime25", mirror("aime25", words))
-    other = [dapo("u", "P", "1"), dapo("u", "Q", "1")]
-    assert "row 2: id 'u' is another problem's too" in said("dapo_math_17k", mirror("dapo_math_17k", other))
     reworded = dapo("u", "P", "1") | {"prompt": [{"content": "Another frame: P", "role": "user"}]}
     loaded = load_set("dapo_math_17k", mirror=mirror("dapo_math_17k", [reworded]))
     assert (loaded.problems, loaded.left_out) == ([], {"instructions of another wording": 1})
