@@ -75,7 +75,8 @@ def _tokens(problem: str) -> list[str]:
     if "\\" in text or "$" in text:
         text = _LAYOUT.sub(" ", _FRACTION.sub(r"\\\1 \2 \3 ", text.replace("{,}", "")))
     text = _HYPHEN.sub(" ", _THOUSANDS.sub("", text.casefold()))
-    return [_SYNONYMS.get(token, token) for token in _TOKEN.findall(text)]
+    tokens: list[str] = _TOKEN.findall(text)
+    return [_SYNONYMS.get(token, token) for token in tokens]
 
 
 @dataclass(frozen=True)

@@ -92,12 +92,14 @@ def _problems(wanted: ProblemsConfig) -> tuple[list[Problem], dict[str, Any]]:
         loaded = load_set(wanted.source, revision=wanted.revision, mirror=wanted.mirror)
         report = {"origin": loaded.origin, "rows": loaded.rows, "left_out": dict(loaded.left_out)}
         problems = loaded.problems
+        left_out = ", ".join(f"{n} {why}" for why, n in loaded.left_out.items()) or "none"
+        print(f"gsr-rl data: {loaded.rows} rows of {loaded.origin}; left out: {left_out}")
     else:
         names = wanted.columns
         problems = load_problems(wanted.source, id_key=names.id, problem_key=names.problem, gold_key=names.answer)
         report = {"origin": str(Path(wanted.source).resolve()), "rows": len(problems)}
     settled = settle(problems)
-    odd = {key: value for key, value in asdict(settled).items() if key != "problems"}
+    odd = {key: value for key, value in vars(settled).items() if key != "problems"}
     print(
         f"gsr-rl data: {len(settled.problems)} of {len(problems)} problems of {wanted.source}: "
         + ", ".join(f"{len(value)} {key.replace('_', ' ')}" for key, value in odd.items())
