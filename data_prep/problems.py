@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from data_prep.tables import read_rows, text_of, write_jsonl
+from data_prep.overlap import normal_text
+from data_prep.tables import iter_rows, text_of, write_jsonl
 from gsr_rl.episode import Problem
 from gsr_rl.errors import UsageError
 from rewards.answers import parseable
@@ -32,7 +33,7 @@ def load_problems(
     path = Path(path)
     row_of_id: dict[str, int] = {}
     problems: list[Problem] = []
-    for number, row in enumerate(read_rows(path, [id_key, problem_key, gold_key]), start=1):
+    for number, row in enumerate(iter_rows(path, [id_key, problem_key, gold_key]), start=1):
         where = f"{path}: row {number}"
         problem_id = text_of(row[id_key], id_key, where)
         if (first := row_of_id.setdefault(problem_id, number)) != number:
@@ -95,14 +96,14 @@ def pair_sums(n: int, *, seed: int, numbers: int, largest: int, name: str = "pai
 def split_problems(problems: Sequence[Problem], sizes: Mapping[str, int], seed: int) -> dict[str, list[Problem]]:
     """Random splits of the given sizes; no two problems in them, of one split or two, have the same text.
 
-    Texts that differ in white space or case alone count as the same; the first of them is kept.
+    Texts that differ in spelling alone (`overlap.normal_text`) count as the same; the first of them is kept.
 
     Raises:
         UsageError: a size below 1, or fewer distinct problems than the sizes ask for.
     """
     distinct: dict[str, Problem] = {}
     for problem in problems:
-        distinct.setdefault(" ".join(problem.problem.split()).casefold(), problem)
+        distinct.setdefault(normal_text(problem.problem), problem)
     if min(sizes.values(), default=1) < 1 or sum(sizes.values()) > len(distinct):
         raise UsageError(
             f"splits {dict(sizes)}: {len(distinct)} distinct problems; sizes from 1 that they cover, please"

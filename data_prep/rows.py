@@ -1,9 +1,10 @@
 """Training rows: RL parquet as verl reads it, and SFT parquet with direct and refinement targets."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ _RL_SCHEMA = pa.schema(
         "prompt": pa.list_(pa.struct({"role": pa.string(), "content": pa.string()})),
         "ability": pa.string(),
         "reward_model": pa.struct({"style": pa.string(), "ground_truth": pa.string()}),
-        "extra_info": pa.struct({"id": pa.string(), "index": pa.int64()}),
+        "extra_info": pa.struct({"id": pa.string(), "index": pa.int64(), "pass_rate": pa.float64()}),
     }
 )
 
@@ -30,15 +31,24 @@ _SFT_COLUMNS = ("id", "kind", "prompt", "response")
 _SFT_SCHEMA = pa.schema([(column, pa.string()) for column in _SFT_COLUMNS])
 
 
-def write_rl_rows(path: str | Path, problems: Sequence[Problem]) -> None:
-    """One row a problem; its prompt is the bare problem, which the rollout puts into its own templates."""
+def write_rl_rows(
+    path: str | Path, problems: Sequence[Problem], pass_rates: Mapping[tuple[str, str], float] = MappingProxyType({})
+) -> None:
+    """One row a problem; its prompt is the bare problem, which the rollout puts into its own templates.
+
+    `pass_rates` are the student's, by dataset and id; `extra_info.pass_rate` is null where it was not sampled.
+    """
     rows = [
         {
             "data_source": problem.dataset,
             "prompt": [{"role": "user", "content": problem.problem}],
             "ability": "math",
             "reward_model": {"style": "rule", "ground_truth": problem.gold},
-            "extra_info": {"id": problem.id, "index": index},
+            "extra_info": {
+                "id": problem.id,
+                "index": index,
+                "pass_rate": pass_rates.get((problem.dataset, problem.id)),
+            },
         }
         for index, problem in enumerate(problems)
     ]

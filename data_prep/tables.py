@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,45 +17,59 @@ Row = dict[str, Any]
 
 
 def read_rows(path: str | Path, columns: Sequence[str]) -> list[Row]:
-    """All rows of a .jsonl, .csv or .parquet file, at least one, each with all of `columns`. CSV values are strings.
+    """All rows of a file as `iter_rows` gives them: row `i` of the list is row `i + 1` there.
 
     Raises:
-        UsageError: no such file, unreadable, empty, or a column is missing. Row `i` of the list is row `i + 1` there.
+        UsageError: as `iter_rows`.
+    """
+    return list(iter_rows(path, columns))
+
+
+def iter_rows(path: str | Path, columns: Sequence[str]) -> Iterator[Row]:
+    """The rows of a .jsonl, .csv or .parquet file one by one, so that a file of any length takes little memory.
+
+    At least one row, each with all of `columns`. CSV values are strings.
+
+    Raises:
+        UsageError: no such file, unreadable, empty, or a column is missing; names the file, and the row from 1.
     """
     path = Path(path)
-    readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
+    readers = {".jsonl": _iter_jsonl, ".csv": _iter_csv, ".parquet": _iter_parquet}
     if path.suffix.lower() not in readers:
         raise UsageError(f"{path}: unknown file type; give a .jsonl, .csv or .parquet file")
     if not path.is_file():
         raise UsageError(f"{path}: no such file; check the path")
+    number = 0
     try:
-        rows = readers[path.suffix.lower()](path)
+        for number, row in enumerate(readers[path.suffix.lower()](path), start=1):
+            for column in columns:
+                if column not in row:
+                    raise UsageError(f"{path}: row {number}: no column '{column}'; it has {', '.join(map(str, row))}")
+            yield row
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         reason = str(error).partition("\n")[0]
         raise UsageError(f"{path}: cannot be read ({reason}); write the file anew") from error
-    if not rows:
+    if number == 0:
         raise UsageError(f"{path}: no rows; give a file with at least one")
-    for number, row in enumerate(rows, start=1):
-        for column in columns:
-            if column not in row:
-                raise UsageError(f"{path}: row {number}: no column '{column}'; it has {', '.join(map(str, row))}")
-    return rows
 
 
 def text_of(value: object, what: str, where: str) -> str:
     """A cell as text, unchanged if it is text already; numbers are written out.
 
     Raises:
-        UsageError: empty, null, NaN or neither text nor number; names `where` (file and row) and `what` (the column).
+        UsageError: empty, null, NaN, half a character, or neither text nor number; names `where` (file and row) and
+            `what` (the column).
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return str(value)
     if not isinstance(value, str) or not value.strip():
         raise UsageError(f"{where}: '{what}' holds no text; fill it in or drop the row")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise UsageError(f"{where}: '{what}' holds half a surrogate pair, which is no text; mend it or drop the row")
     return value
 
 
-def write_jsonl(path: str | Path, rows: Sequence[Row]) -> None:
+def write_jsonl(path: str | Path, rows: Iterable[Row]) -> None:
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
@@ -65,26 +79,31 @@ def write_parquet(path: str | Path, rows: Sequence[Row], schema: pa.Schema) -> N
         pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), temporary)
 
 
-def _read_jsonl(path: Path) -> list[Row]:
-    # Not splitlines(): a JSON string may hold U+2028 and its like, which end a line there.
-    lines = path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
-    rows: list[Row] = []
-    for number, line in enumerate(lines if lines != [""] else [], start=1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UsageError(f"{path}: line {number} is not JSON ({error}); write one object a line") from None
-        if not isinstance(row, dict):
-            raise UsageError(f"{path}: line {number} is not a JSON object; write one object a line")
-        rows.append(row)
-    return rows
+def _iter_jsonl(path: Path) -> Iterator[Row]:
+    empty = 0  # the first empty line that rows may follow; at the end they are none
+    # Not universal newlines: a JSON string may hold U+2028 and its like.
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            if line == "\n":
+                empty = empty or number
+                continue
+            if empty:
+                raise UsageError(f"{path}: line {empty} is not JSON (it is empty); write one object a line")
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise UsageError(f"{path}: line {number} is not JSON ({error}); write one object a line") from None
+            if not isinstance(row, dict):
+                raise UsageError(f"{path}: line {number} is not a JSON object; write one object a line")
+            yield row
 
 
-def _read_csv(path: Path) -> list[Row]:
+def _iter_csv(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
+        yield from csv.DictReader(file)
 
 
-def _read_parquet(path: Path) -> list[Row]:
-    rows: list[Row] = pq.ParquetFile(path).read().to_pylist()
-    return rows
+def _iter_parquet(path: Path) -> Iterator[Row]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=1024):
+            yield from batch.to_pylist()

@@ -1,6 +1,7 @@
 """The `gsr:` section of a recipe, and the checks that stop a bad configuration before Ray starts."""
 
 import difflib
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
@@ -85,6 +86,66 @@ class GsrConfig:
     @property
     def max_response_tokens(self) -> int:
         return max(self.candidate_tokens, self.refinement_tokens)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a problem file are called."""
+
+    id: str
+    problem: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class PassRates:
+    """Which training problems stay, by the student's own pass rate; those that it was not asked: `keep` or `drop`."""
+
+    min: float
+    max: float
+    unsampled: Literal["keep", "drop"]
+
+
+@dataclass(frozen=True)
+class ProblemsConfig:
+    """The `problems:` section: where the problems come from, what is dropped, and how the rest is split."""
+
+    source: str
+    columns: Columns
+    revision: str | None
+    mirror: str | None
+    numbers: int
+    largest: int
+    people: list[int]
+    decontaminate: list[str]
+    min_overlap: float
+    difficulty: str | None
+    pass_rate: PassRates
+    train: int
+    dev: int
+    held_out: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        for split in ("train", "dev", "held_out"):
+            require(getattr(self, split) >= 1, f"problems.{split}", getattr(self, split), "at least 1")
+        sizes = self.people and all(isinstance(one, int) and 2 <= one <= 8 for one in self.people)
+        require(bool(sizes), "problems.people", self.people, "a list of whole numbers from 2 to 8")
+        commit = self.revision is None or re.fullmatch("[0-9a-f]{40}", self.revision)
+        mend = "a commit of 40 hexadecimal digits: a branch may change from one run to the next"
+        require(bool(commit), "problems.revision", self.revision, mend)
+        both = self.revision is not None and self.mirror is not None
+        require(not both, "problems.revision", self.revision, "null where problems.mirror says which files are read")
+        named = all(isinstance(one, str) for one in self.decontaminate)
+        require(named, "problems.decontaminate", self.decontaminate, "a list of files and set names")
+        require(0 <= self.min_overlap <= 1, "problems.min_overlap", self.min_overlap, "a share from 0 to 1")
+        rate, key = self.pass_rate, "problems.pass_rate"
+        require(
+            0 <= rate.min <= rate.max <= 1, f"{key}.min", rate.min, f"from 0 to {key}.max={rate.max}, and that to 1"
+        )
+        filtered = rate.min > 0 or rate.max < 1 or rate.unsampled == "drop"
+        mend = "a file of episodes, for problems.pass_rate to filter by"
+        require(self.difficulty is not None or not filtered, "problems.difficulty", self.difficulty, mend)
 
 
 def require(holds: bool, key: str, value: object, mend: str) -> None:

@@ -12,6 +12,7 @@ from gsr_rl.compose import rl_config, sft_config
 from gsr_rl.config import GsrConfig, check_training
 from gsr_rl.files import replacing
 from gsr_rl.preflight import check_by_verl, check_queue, rows_in_queue
+from gsr_rl.stages.data import wanted_problems
 from gsr_rl.stages.layout import RunFolder
 
 NOT_CHECKED = (
@@ -32,6 +33,7 @@ def run(config: DictConfig) -> None:
         os.environ.setdefault("VERL_PLATFORM", "cpu")  # verl's validation asks for the recipe's device
     values: Any = OmegaConf.to_container(rl_config(config), resolve=True)
     gsr = check_training(values)
+    wanted_problems(config)
     check_queue(config, gsr)
     check_by_verl(config)
     sft: Any = OmegaConf.to_container(sft_config(config), resolve=True)

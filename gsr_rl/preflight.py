@@ -15,6 +15,7 @@ from gsr_rl.compose import rl_config
 from gsr_rl.config import GsrConfig, check_training, require
 from gsr_rl.errors import UsageError
 from gsr_rl.prompts import Tokenizer, encode_prompt
+from gsr_rl.stages import data
 from gsr_rl.stages.layout import RunFolder, base_model, latest_model
 
 # Tokens that each candidate must be able to show of itself in the refinement prompt.
@@ -74,10 +75,11 @@ def check(config: DictConfig, stage: str) -> None:
     values: Any = OmegaConf.to_container(rl_config(config), resolve=True)
     gsr = check_training(values)
     check_queue(config, gsr)
+    require(0 <= config.teach.val_share < 1, "teach.val_share", config.teach.val_share, "a share from 0 to below 1")
     for trained in ("warmup", "sft", "train"):
         RunFolder.of(config).latest_checkpoint(trained)
-    if stage == "run":
-        _check_source(config)
+    if stage == "run" and not RunFolder.of(config).rl_rows("dev").exists():
+        data.check(config)
     if stage in ("run", "teach", "train", "eval"):
         _check_reward_function(config)
     model = latest_model(config, "warmup", "sft") if stage == "train" else base_model(config)
@@ -96,13 +98,6 @@ def check(config: DictConfig, stage: str) -> None:
 
 def _files(value: Any) -> list[str]:
     return [str(one) for one in ([value] if isinstance(value, str) else value)]
-
-
-def _check_source(config: DictConfig) -> None:
-    source = str(config.problems.source)
-    done = RunFolder.of(config).rl_rows("dev").exists()
-    if not done and source != "pair_sums" and not Path(source).is_file():
-        raise UsageError(f"problems.source={source}: no such file; give `pair_sums`, or a JSONL, parquet or CSV file")
 
 
 def _check_reward_function(config: DictConfig) -> None:

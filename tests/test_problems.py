@@ -72,7 +72,7 @@ def test_a_gold_answer_that_cannot_be_parsed_is_named(tmp_path: Path, monkeypatc
     [
         ("absent.jsonl", None, "no such file"),
         ("p.txt", b"", "unknown file type"),
-        ("p.jsonl", b'{"id": 1}\n{"id":\n', "line 2 is not JSON"),
+        ("p.jsonl", b'{"id": 1, "problem": "1 + 1?", "answer": 2}\n{"id":\n', "line 2 is not JSON"),
         ("p.jsonl", b"[1]\n", "line 1 is not a JSON object"),
         ("p.jsonl", b"\xff\xff", "cannot be read"),
         ("p.parquet", b"not parquet", "cannot be read"),

@@ -39,7 +39,7 @@ def test_rl_rows_have_the_columns_of_verl_and_read_back(tmp_path: Path) -> None:
         "data_source": "pairs",
         "ability": "math",
         "reward_model": {"style": "rule", "ground_truth": "(9, 4)"},
-        "extra_info": {"id": "9,4=13", "index": 1},
+        "extra_info": {"id": "9,4=13", "index": 1, "pass_rate": None},
     }
 
 

@@ -32,6 +32,11 @@ class RunFolder:
     def rl_rows(self, split: str) -> Path:
         return self.data / f"{split}.parquet"
 
+    @property
+    def overlaps(self) -> Path:
+        """Problems that overlap with an evaluation set."""
+        return self.data / "overlap.jsonl"
+
     def stage(self, name: str) -> Path:
         return self.root / name
 

@@ -8,6 +8,7 @@ import sys
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.rows import read_sft_rows
+from data_prep.sft_rows import validation_path
 from gsr_rl.compose import sft_config
 from gsr_rl.errors import UsageError
 from gsr_rl.stages import teach
@@ -30,7 +31,10 @@ def _train(config: DictConfig, stage: str, model: str, steps: int | None) -> Non
     folder, sft = RunFolder.of(config), sft_config(config)
     with open_dict(sft):
         sft.model.path = sft.model.path or model
-        sft.data.train_files = sft.data.train_files or str(folder.sft_rows(stage))
+        if sft.data.train_files is None:
+            sft.data.train_files = str(folder.sft_rows(stage))
+            validation = validation_path(folder.sft_rows(stage))
+            sft.data.val_files = sft.data.val_files or (str(validation) if validation.exists() else None)
         sft.data.gsr_prompts = OmegaConf.to_container(config.gsr.prompts, resolve=True)
         sft.trainer.default_local_dir = str(folder.checkpoints(stage))
         sft.trainer.experiment_name = sft.trainer.experiment_name or f"{config.recipe}-{stage}"
@@ -48,12 +52,14 @@ def _train(config: DictConfig, stage: str, model: str, steps: int | None) -> Non
 
 
 def _refuse_too_few_rows(sft: DictConfig) -> None:
-    rows = len(read_sft_rows(sft.data.train_files))
-    if rows < sft.data.train_batch_size:
-        raise UsageError(
-            f"{sft.data.train_files}: {rows} rows, fewer than sft.data.train_batch_size={sft.data.train_batch_size}; "
-            "set a smaller batch or more problems"
-        )
+    """verl would train or validate on nothing."""
+    for file in filter(None, (sft.data.train_files, sft.data.val_files)):
+        rows, batch = len(read_sft_rows(file)), sft.data.train_batch_size
+        if rows < batch:
+            raise UsageError(
+                f"{file}: {rows} rows, fewer than sft.data.train_batch_size={batch}; "
+                "set a smaller batch or more problems (for validation teach.val_share)"
+            )
 
 
 def _torchrun(sft: DictConfig, folder: RunFolder, stage: str) -> None:
