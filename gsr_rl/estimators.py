@@ -41,11 +41,9 @@ def maj_at_each(answers_K: Sequence[str | None], correct_K: Sequence[bool], most
 
     Equal answers vote together, a tie counts by its share, a response without an answer casts no vote.
 
-    Args:
-        most: at most K; 100 or less where K is in the thousands, since the numbers of subsets must fit a float.
-
     Raises:
-        UsageError: the two sequences differ in length, or not 1 <= most <= K.
+        UsageError: the two sequences differ in length; not 1 <= most <= K; or so many subsets that a float cannot count
+            them, as with a k in the hundreds of a K in the thousands.
     """
     _check(len(answers_K), len(correct_K), most)
     classes = [(len(members), sum(correct_K[i] for i in members)) for members in vote_classes(answers_K)]
@@ -75,8 +73,8 @@ def _votes(classes: tuple[tuple[int, int], ...], silent: int, most: int) -> Floa
         for size, right in able:
             before, ways = ways, np.zeros_like(ways)
             for votes in range(top):
-                ways[:, :, votes:] += comb(size, votes) * before[:, :, : most + 1 - votes]
-            reached = comb(size, top) * before[:, :-1, : most + 1 - top]
+                ways[:, :, votes:] += float(comb(size, votes)) * before[:, :, : most + 1 - votes]
+            reached = float(comb(size, top)) * before[:, :-1, : most + 1 - top]
             ways[:, 1:, top:] += reached
             ways[1, 1:, top:] += reached[0] * right / size
         total += (ways[1, 1:] / np.arange(1, most_tied + 1)[:, None]).sum(axis=0)
@@ -84,14 +82,19 @@ def _votes(classes: tuple[tuple[int, int], ...], silent: int, most: int) -> Floa
 
 
 def _combinations(n: int, most: int) -> Floats:
-    return np.array([float(comb(n, k)) for k in range(most + 1)])
+    try:
+        return np.array([float(comb(n, k)) for k in range(most + 1)])
+    except OverflowError as error:
+        raise UsageError(
+            f"{n} responses have more sets of {most} than a number can hold; choose a smaller k"
+        ) from error
 
 
 def best_at_each(scores_K: Sequence[float], correct_K: Sequence[bool], most: int) -> Floats:
     """Best-of-k for k = 1..most: the correctness of the response with the highest score; equal scores share.
 
     Raises:
-        UsageError: the two sequences differ in length, or not 1 <= most <= K.
+        UsageError: as `maj_at_each`.
     """
     _check(len(scores_K), len(correct_K), most)
     total, subsets = np.zeros(most + 1), _combinations(len(scores_K), most)

@@ -146,7 +146,7 @@ class Problems:
 
     def sum(self, values: Iterable[float | None]) -> Floats:
         """Sums over a problem's rows of one value a row; NaN where one is None."""
-        return np.bincount(self._row_problem, weights=np.array(list(values), dtype=np.float64))
+        return np.bincount(self._row_problem, weights=np.array(list(values), dtype=np.float64)).astype(np.float64)
 
     def mean(self, values: Iterable[float | None]) -> Floats:
         """Means over a problem's rows, likewise."""

@@ -93,6 +93,11 @@ def test_a_large_pool() -> None:
     assert found[50] == pytest.approx(tail, abs=1e-3)
 
 
+def test_more_subsets_than_a_float_can_count() -> None:
+    with pytest.raises(UsageError, match="2000 responses have more sets of 1000 than a number can hold"):
+        maj_at_each(["1"] * 2_000, [True] * 2_000, 1_000)
+
+
 scored = st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=8)
 
 
