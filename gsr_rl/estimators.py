@@ -64,7 +64,7 @@ def _votes(classes: tuple[tuple[int, int], ...], silent: int, most: int) -> Floa
     weighted by the winner's share of correct members. Each of the tied wins equally often.
     """
     n = silent + sum(size for size, _ in classes)
-    total = np.zeros(most + 1)
+    total, subsets = np.zeros(most + 1), _combinations(n, most)
     for top in range(1, min(most, max((size for size, _ in classes), default=0)) + 1):
         able = [(size, right) for size, right in classes if size >= top]
         most_tied = min(len(able), most // top)
@@ -78,7 +78,7 @@ def _votes(classes: tuple[tuple[int, int], ...], silent: int, most: int) -> Floa
             ways[:, 1:, top:] += reached
             ways[1, 1:, top:] += reached[0] * right / size
         total += (ways[1, 1:] / np.arange(1, most_tied + 1)[:, None]).sum(axis=0)
-    return total[1:] / _combinations(n, most)[1:]
+    return total[1:] / subsets[1:]
 
 
 def _combinations(n: int, most: int) -> Floats:
