@@ -142,6 +142,18 @@ def textbook(gap: Floats, rng: np.random.Generator) -> dict[str, tuple[Floats, F
     }
 
 
+def macro(evaluations: int, rng: np.random.Generator, truths: dict[str, dict[str, float]]) -> str:
+    """Coverage of the mean gap over five benchmarks of the sizes of AIME 24 and 25, AMC, MATH500 and OlympiadBench."""
+    sizes = dict(zip(MODELS, (30, 30, 83, 500, 674), strict=True))
+    totals = np.zeros((evaluations, RESAMPLES))
+    for model, n in sizes.items():
+        gap, one = simulate(model, (evaluations, n), 1, 1, rng)["gap"]
+        figures = {str(i): Figure(*rows, 1, DIFFERENCE) for i, rows in enumerate(zip(gap, one, strict=True))}
+        totals += np.stack(list(resample(figures, model.name).values())) / len(sizes)
+    low, high = np.array([interval(row) for row in totals]).T
+    return covered((low, high), sum(truths[model.name]["gap"] for model in sizes) / len(sizes))
+
+
 def covered(ends: tuple[Floats, Floats], value: float) -> str:
     defined = ~np.isnan(ends[0])
     holds = (ends[0] <= value + 1e-12) & (value - 1e-12 <= ends[1])
@@ -175,6 +187,7 @@ def main() -> None:
         "\n| problems | model | selfref@4 | right to wrong | all-wrong recovery |\n| ---: | --- | ---: | ---: | ---: |"
     )
     print("\n".join(others))
+    print(f"\nThe mean gap over five benchmarks: {macro(options.evaluations, rng, truths)}")
     print(f"\n{options.evaluations} evaluations a row, {time.perf_counter() - start:.0f} s")
 
 

@@ -9,6 +9,7 @@ import pytest
 from gsr_rl.episode import Episode, Response, read_episodes
 from gsr_rl.errors import UsageError
 from gsr_rl.foreign import ForeignRows
+from rewards.pool import shared
 
 ROW: dict[str, Any] = {"id": "7", "dataset": "toy", "gold": r"$\frac{1}{2}$", "candidates": [{"text": r"\boxed{0.5}"}]}
 
@@ -115,8 +116,10 @@ def test_what_must_be_there(key: str) -> None:
 
 
 def test_an_answer_that_hangs_a_verifier_is_wrong_and_the_next_one_is_judged() -> None:
+    shared.new_restarts()
     endless = {"answer": "(2999!)^{9998}"}
     rows = ForeignRows()
     episode = Episode.from_dict(rows(ROW | {"candidates": [endless, {"answer": "0.5"}]}))
     assert [one.correct for one in episode.candidates] == [False, True]
     assert rows.timeouts == 1
+    assert shared.new_restarts() == 1  # reported once, so that no other test counts it
