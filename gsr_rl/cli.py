@@ -34,6 +34,7 @@ keys under `sft.`, ours under `gsr.`, `problems.`, `warmup.`, `teach.`, `eval.`.
 
 tools on files (gsr-rl <tool> --help says more)
   report DIR... [--out DIR]          report.json and report.md of a run, or of several side by side
+  metrics --episodes FILE            every figure from a file of episodes, whoever made it
   verify --cases FILE, --golds FILE  the maths verifier on labelled cases; golds that it cannot read
   overlap --train FILE --eval FILE... --out FILE
                                      training problems that stand in evaluation sets
@@ -50,7 +51,12 @@ STAGES = {
     "run": ("gsr_rl.stages.chain", "run"),
 }
 # tool -> module whose main(arguments) takes flags and files instead of a recipe
-TOOLS = {"report": "gsr_rl.stages.report", "verify": "gsr_rl.tools.verify", "overlap": "gsr_rl.tools.overlap"}
+TOOLS = {
+    "report": "gsr_rl.stages.report",
+    "metrics": "gsr_rl.tools.metrics",
+    "verify": "gsr_rl.tools.verify",
+    "overlap": "gsr_rl.tools.overlap",
+}
 # What runs a model: these need the platform chosen, and everything checked before they start.
 ON_DEVICE = ("warmup", "teach", "sft", "train", "eval", "run")
 

@@ -1,13 +1,16 @@
 """One problem's way through self-refinement as plain data: K candidates, then refinements that saw them. JSON Lines."""
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from gsr_rl.errors import UsageError
 from gsr_rl.files import parse_object, replacing
+
+FillIn = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Problem:
 class Response:
     """One sampled response: its extracted answer (None: no final answer) and whether that is right.
 
-    `cut_off` means that the length limit ended it; `n_tokens` is its length in tokens where known.
+    `cut_off` means that the length limit ended it; `n_tokens` is its length in tokens where known; `score` is what a
+    reward model thinks of it where one was asked.
     """
 
     text: str
@@ -32,6 +36,7 @@ class Response:
     correct: bool
     cut_off: bool = False
     n_tokens: int | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,9 @@ class Episode:
     `refinements` are responses to the problem and all of `candidates`; `extra_candidates` are further direct responses
     that the refiner did not see (for the equal-budget baseline maj@K+1). `swapped_refinements` are a control: responses
     to this problem and the candidates of another.
+
+    In a recursion `round` counts from 1, and the candidates of a later round are refinements of the one before it.
+    `model` and `refiner` name whose the candidates and the refinements are, where it is worth saying.
     """
 
     id: str
@@ -51,10 +59,18 @@ class Episode:
     refinements: tuple[Response, ...] = ()
     extra_candidates: tuple[Response, ...] = ()
     swapped_refinements: tuple[Response, ...] = ()
+    round: int = 1
+    model: str | None = None
+    refiner: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object of one line; `from_dict` reads it back."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        """The JSON object of one line, without what is unknown; `from_dict` reads it back."""
+        row = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        for response in (one for value in row.values() if isinstance(value, list) for one in value):
+            for key in ("n_tokens", "score"):
+                if response[key] is None:
+                    del response[key]
+        return {key: value for key, value in row.items() if value is not None}
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> "Episode":
@@ -68,7 +84,9 @@ class Episode:
         responses: dict[str, Any] = {
             key: _responses(row, key) for key in ("candidates", *(key for key in optional if key in row))
         }
-        return cls(**texts, **responses)
+        about = {"round": int, "model": str | None, "refiner": str | None}
+        facts: dict[str, Any] = {key: _get(row, key, kind, "") for key, kind in about.items() if key in row}
+        return cls(**texts, **responses, **facts)
 
 
 def _responses(row: Mapping[str, Any], key: str) -> tuple[Response, ...]:
@@ -84,7 +102,15 @@ def _response(item: Any, where: str) -> Response:
         correct=_get(item, "correct", bool, where),
         cut_off=_get(item, "cut_off", bool, where) if "cut_off" in item else False,
         n_tokens=_get(item, "n_tokens", int | None, where) if "n_tokens" in item else None,
+        score=_score(item, where) if "score" in item else None,
     )
+
+
+def _score(item: Mapping[str, Any], where: str) -> float | None:
+    score = _get(item, "score", float | int | None, where)
+    if score is not None and not math.isfinite(score):
+        raise UsageError(f'"{where}.score" is {score}; write a finite number, or leave it out')
+    return score
 
 
 def _get(row: Mapping[str, Any], key: str, kind: Any, where: str) -> Any:
@@ -99,8 +125,11 @@ def _get(row: Mapping[str, Any], key: str, kind: Any, where: str) -> Any:
     return value
 
 
-def read_episodes(path: str | Path) -> list[Episode]:
+def read_episodes(path: str | Path, fill_in: FillIn | None = None) -> list[Episode]:
     """Read a JSON Lines file, one episode a line; blank lines are skipped.
+
+    Args:
+        fill_in: completes a row of a file that was made elsewhere; see `gsr_rl.foreign`.
 
     Raises:
         UsageError: the file cannot be read, or a line is no episode; names file and line.
@@ -109,13 +138,14 @@ def read_episodes(path: str | Path) -> list[Episode]:
         lines = Path(path).read_bytes().split(b"\n")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; give a file of episodes") from error
-    return [_read_line(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
+    numbered = [(f"{path}:{number}", line) for number, line in enumerate(lines, start=1) if line.strip()]
+    return [_read_line(line, where, fill_in) for where, line in numbered]
 
 
-def _read_line(line: bytes, where: str) -> Episode:
+def _read_line(line: bytes, where: str, fill_in: FillIn | None) -> Episode:
     row = parse_object(line, where)
     try:
-        return Episode.from_dict(row)
+        return Episode.from_dict(fill_in(row) if fill_in else row)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
 

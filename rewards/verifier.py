@@ -25,13 +25,17 @@ class Verdict:
 
 
 def verify(response: str, gold: str) -> Verdict:
-    r"""Judge a response against a gold answer: plain, between dollars, or itself boxed. Never raises on strings.
+    """Judge a whole response: `judge_answer` of the answer that it gives. Never raises on strings."""
+    return judge_answer(extract_answer(response), gold)
+
+
+def judge_answer(answer: str | None, gold: str) -> Verdict:
+    r"""Judge a final answer against a gold answer: plain, between dollars, or itself boxed. Never raises on strings.
 
     "timeout": the comparison took more time or memory than a worker of the pool may have. "too_long": the answer is
     longer, or would take more work, than any sensible one. "gold_unparseable": the gold is to blame, since nothing but
     its exact spelling could match.
     """
-    answer = extract_answer(response)
     if "boxed" in gold or "fbox" in gold:
         gold = extract_answer(gold) or gold
     if answer is None:

@@ -11,7 +11,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("gsr_rl", "rewards", "data_prep")
 HEAVY = ("torch", "verl", "ray", "vllm", "transformers", "tensordict", "transfer_queue")
-PURE = ("errors", "files", "episode", "prompts", "voting", "metrics", "config", "recipes")
+PURE = (
+    "errors", "files", "episode", "prompts", "voting", "estimators", "intervals", "metrics", "rivals", "evaluation",
+    "foreign", "config", "recipes",
+)  # fmt: skip
 
 
 def sources() -> list[Path]:

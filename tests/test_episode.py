@@ -15,11 +15,25 @@ from gsr_rl.errors import UsageError
 # any text, lone surrogates and line separators included, as a model may write it
 texts = st.text(st.characters(exclude_categories=()), max_size=20)
 responses = st.builds(
-    Response, texts, st.none() | texts, st.booleans(), cut_off=st.booleans(), n_tokens=st.none() | st.integers(0, 9)
+    Response,
+    texts,
+    st.none() | texts,
+    st.booleans(),
+    cut_off=st.booleans(),
+    n_tokens=st.none() | st.integers(0, 9),
+    score=st.none() | st.floats(allow_nan=False, allow_infinity=False),
 )
 sets = st.lists(responses, max_size=3).map(tuple)
+names = st.none() | texts
 episodes = st.builds(
-    Episode, texts, texts, texts, texts, sets, refinements=sets, extra_candidates=sets, swapped_refinements=sets
+    Episode,
+    *(texts, texts, texts, texts, sets),
+    refinements=sets,
+    extra_candidates=sets,
+    swapped_refinements=sets,
+    round=st.integers(1, 3),
+    model=names,
+    refiner=names,
 )
 
 ROW: dict[str, Any] = {
@@ -50,6 +64,12 @@ def test_optional_keys_and_further_keys() -> None:
     row = ROW | {"run": "a", "candidates": [ROW["candidates"][0] | {"logprob": -1.0}]}
     expected = Episode("7", "toy", "1+1?", "2", (Response("so 2", "2", True, cut_off=False, n_tokens=None),))
     assert Episode.from_dict(row) == expected
+
+
+def test_what_is_unknown_is_not_written() -> None:
+    (written,) = Episode.from_dict(ROW | {"candidates": ROW["candidates"][1:]}).to_dict()["candidates"]
+    assert written == {"text": "hm", "answer": None, "correct": False, "cut_off": False}
+    assert "model" not in Episode.from_dict(ROW).to_dict()
 
 
 @pytest.mark.parametrize(

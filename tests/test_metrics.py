@@ -1,8 +1,7 @@
-"""gsr_rl.metrics: numbers worked out by hand, pass@k by enumeration, properties of the summary."""
+"""gsr_rl.metrics: numbers worked out by hand, properties of the summary."""
 
 import math
 from dataclasses import replace
-from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +12,6 @@ from gsr_rl.errors import UsageError
 from gsr_rl.metrics import (
     accuracy_by_correct,
     episode_scores,
-    pass_at_k,
     refinement_agreement,
     refinement_controls,
     selfref_change,
@@ -32,35 +30,25 @@ def episode(candidates: str, refinements: str = "", extra: str = "", id: str = "
     return Episode(id, dataset, "?", GOLD, responses(candidates), responses(refinements), responses(extra))
 
 
-@given(st.integers(1, 7).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
-def test_pass_at_k_against_all_subsets(case: tuple[int, int, int]) -> None:
-    n, c, k = case
-    subsets = list(combinations(range(n), k))
-    hits = sum(any(index < c for index in subset) for subset in subsets)
-    assert pass_at_k(n, c, k) == pytest.approx(hits / len(subsets))
-
-
-@pytest.mark.parametrize(("n", "c", "k"), [(4, 5, 1), (4, -1, 1), (4, 2, 5), (4, 2, 0)])
-def test_pass_at_k_out_of_range(n: int, c: int, k: int) -> None:
-    with pytest.raises(UsageError, match=f"n={n}"):
-        pass_at_k(n, c, k)
-
-
 def test_episode_scores() -> None:
-    # a tie of 0 and 1 (maj 1/2) that the extra candidate breaks; one of two refinements is right
+    # a tie of 0 and 1 (maj 1/2) that an extra 1 breaks and an extra 3 does not; one of two refinements is right
     assert episode_scores(episode("0101", "02", extra="13")) == {
         "pass@1": 0.5,
         "pass@k": 1.0,
         "maj@k": 0.5,
-        "maj@k+1": 0.0,
+        "maj@k+1": 0.25,
         "selfref@k": 0.5,
         "all_wrong": 0.0,
         "recovered": 0.0,
         "broken": 0.25,
         "mended": 0.25,
     }
+    # of the pairs of 0, 1, 1, 2 two are 01 and one is 02, each worth 1/2; the other three are wrong
     scores = episode_scores(episode("0112", "0"), k=1)
-    assert (scores["pass@1"], scores["maj@k"], scores["selfref@k"], scores["maj@k+1"]) == (1.0, 1.0, None, None)
+    assert (scores["pass@1"], scores["pass@k"], scores["maj@k"]) == (0.25, 0.25, 0.25)
+    assert (scores["maj@k+1"], scores["selfref@k"], scores["all_wrong"]) == (0.25, None, None)
+    # with an extra 0 the pool is 0, 0, 1, 1, 2; of its ten pairs one is 00, four are 01 and two are 02
+    assert episode_scores(episode("0112", "0", "0"), k=2)["maj@k"] == pytest.approx((1 + 4 / 2 + 2 / 2) / 10)
 
 
 # four problems of K = 4, two refinements each, worked out by hand:
@@ -142,6 +130,12 @@ def test_macro_interval_is_narrower_than_that_of_equal_independent_datasets() ->
     assert width("macro") == pytest.approx(width("x") / math.sqrt(2), rel=0.1)
 
 
+def test_a_dataset_may_have_no_refinements_at_all() -> None:
+    summary = summarize([episode("00", "0", dataset="x"), episode("01", dataset="y"), episode("11", dataset="y")])
+    assert (summary["x"]["selfref@2"], summary["y"]["selfref@2"], summary["macro"]["selfref@2"]) == (1.0, None, 1.0)
+    assert (summary["y"]["refinement_gap"], summary["y"]["ci_low"], summary["macro"]["maj@2"]) == (None, None, 0.625)
+
+
 def test_undefined_rates_are_none() -> None:
     row = summarize([episode("00")])["toy"]
     for key in ("selfref@2", "refinement_gap", "ci_low", "ci_high", "maj@3", "all_wrong_recovery", "wrong_to_right"):
@@ -149,9 +143,10 @@ def test_undefined_rates_are_none() -> None:
     assert summarize([episode("00", "0", "0"), episode("00", "0", id="2")])["toy"]["maj@3"] is None
 
 
-def test_smaller_k_takes_the_first_candidates_and_no_refinement() -> None:
+def test_smaller_k_takes_all_subsets_and_no_refinement() -> None:
     row = summarize([episode("0111", "0"), episode("00", "0", id="2")], k=1)["toy"]
-    assert (row["pass@1"], row["maj@1"], row["k"], row["selfref@1"], row["refinement_gap"]) == (1.0, 1.0, 1, None, None)
+    assert (row["pass@1"], row["maj@1"], row["maj@2"]) == (0.625, 0.625, (3 / 2 / 6 + 1) / 2)
+    assert (row["k"], row["selfref@1"], row["refinement_gap"], row["ci_low"]) == (1, None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +154,15 @@ def test_smaller_k_takes_the_first_candidates_and_no_refinement() -> None:
     [
         ([], None, "no episodes"),
         ([episode("")], None, "toy/1 has 0 candidates"),
-        ([episode("00"), episode("000", id="2")], None, "2 to 3 candidates; choose k, at most 2"),
+        (
+            [episode("00"), episode("000", id="2")],
+            None,
+            r"2 to 3 candidates \(episodes toy/1 and toy/2\); choose k, at most 2",
+        ),
         ([episode("00")], 3, "toy/1 has 2 candidates; k=3"),
         ([episode("00")], 0, "k=0"),
         ([episode("00", dataset="macro")], None, '"macro"'),
-        ([episode("00", "0"), episode("00", id="2")], None, "1 of 2 rows have no refinement"),
+        ([episode("00", "0"), episode("00", id="2")], None, "1 of 2 rows of toy have no refinement, the first is 2"),
     ],
 )
 def test_bad_input(rows: list[Episode], k: int | None, message: str) -> None:
@@ -207,8 +206,15 @@ def test_accuracy_by_correct() -> None:
 def test_refinement_agreement() -> None:
     # a copies the majority; b takes the minority and writes nothing; c is in a tie of two; d writes something new
     rows = [episode("0001", "0"), episode("1110", "0-"), episode("0101", "0"), episode("12-3", "4"), episode("11")]
-    assert refinement_agreement(rows) == {"n": 4, "majority": 1.5 / 4, "novel": 1 / 4, "no_answer": 0.5 / 4}
-    assert refinement_agreement([]) == {"n": 0, "majority": None, "novel": None, "no_answer": None}
+    assert refinement_agreement(rows) == {
+        "n": 4,
+        "majority": 1.5 / 4,
+        "any_candidate": 2.5 / 4,
+        "novel": 1 / 4,
+        "no_answer": 0.5 / 4,
+    }
+    nothing = {"majority": None, "any_candidate": None, "novel": None, "no_answer": None}
+    assert refinement_agreement([]) == {"n": 0} | nothing
 
 
 def test_refinement_controls() -> None:
@@ -226,7 +232,13 @@ def test_agreement_is_mathematical() -> None:
     candidates = tuple(Response("", answer, False) for answer in ("1/2", "0.5", "3"))
     refined = (Response("", r"\frac{1}{2}", False),)
     row = Episode("1", "toy", "?", "7", candidates, refined)
-    assert refinement_agreement([row]) == {"n": 1, "majority": 1.0, "novel": 0.0, "no_answer": 0.0}
+    assert refinement_agreement([row]) == {
+        "n": 1,
+        "majority": 1.0,
+        "any_candidate": 1.0,
+        "novel": 0.0,
+        "no_answer": 0.0,
+    }
 
 
 def test_selfref_change_is_paired_over_the_problems_of_both() -> None:
@@ -240,5 +252,8 @@ def test_selfref_change_is_paired_over_the_problems_of_both() -> None:
     # a: from (1/2 + 0) / 2 to 1; b: from 1 to 0; c has no refinement before, d is not there.
     change = selfref_change(before, after)
     assert (change["n"], change["change"]) == (2, pytest.approx((0.75 - 1) / 2))
-    assert (change["ci_low"], change["ci_high"]) == (-1, 0.75)  # resamples of two: both the one or both the other
+    # One of the two is drawn, and the imagined responses come at a quarter, a half and a quarter of 1 in 1.5, the mean
+    # number of refinements of a problem. So -1 or less comes more than 2.5 % of the time; more than 0.75 does with an
+    # imagined 1, (0.75 + 1) / 2 = 0.875 (4.3 % of the time), and more than that does 0.4 % of the time.
+    assert (change["ci_low"], change["ci_high"]) == (-1, 0.875)
     assert selfref_change(before, []) == {"n": 0, "change": None, "ci_low": None, "ci_high": None}
