@@ -33,7 +33,7 @@ or a folder of your own that holds a recipe.yaml. key=value are Hydra overrides:
 keys under `sft.`, ours under `gsr.`, `problems.`, `warmup.`, `teach.`, `eval.`.
 
 tools on files (gsr-rl <tool> --help says more)
-  report DIR... [--out DIR]          report.json and report.md of a run, or of several side by side
+  report DIR... [--out DIR]          report.html, .md and .json of a run or an evaluation, or of several
   metrics --episodes FILE            every figure from a file of episodes, whoever made it
   verify --cases FILE, --golds FILE  the maths verifier on labelled cases; golds that it cannot read
   overlap --train FILE --eval FILE... --out FILE
@@ -52,7 +52,7 @@ STAGES = {
 }
 # tool -> module whose main(arguments) takes flags and files instead of a recipe
 TOOLS = {
-    "report": "gsr_rl.stages.report",
+    "report": "gsr_rl.report.command",
     "metrics": "gsr_rl.tools.metrics",
     "verify": "gsr_rl.tools.verify",
     "overlap": "gsr_rl.tools.overlap",

@@ -2,16 +2,17 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
 from gsr_rl.episode import Episode, Response, read_episodes, write_episodes
 from gsr_rl.errors import UsageError
-from gsr_rl.stages import report
-from gsr_rl.stages.report_page import page
+from gsr_rl.report import command as report
+from gsr_rl.report.figures import Evaluation
+from gsr_rl.report.text import verdict
 
 CORRELATION = "training/rollout_actor_probs_pearson_corr"
 
@@ -62,20 +63,32 @@ def train_step(reward: float, correlation: float) -> dict[str, float]:
     }
 
 
+def make_run(root: Path) -> Path:
+    """A run with two evaluated stages, and logs of sft and train."""
+    write_config(root)
+    write_episodes(root / "episodes" / "base.jsonl", BASE)
+    write_episodes(root / "episodes" / "sft.jsonl", SFT)
+    write_log(root, "sft", [(1, {"train/loss": 2.0}), (2, {"train/loss": 1.0})])
+    steps = [(1, train_step(0.25, 0.999)), (2, train_step(0.5, 0.991)), (3, train_step(0.75, 0.998))]
+    write_log(root, "train", [(0, {"gsr/val/toy/maj@4": 0.5}), *steps], tail='{"step": 4, "da')
+    return root
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A run with two evaluated stages, and logs of sft and train."""
-    write_config(tmp_path)
-    write_episodes(tmp_path / "episodes" / "base.jsonl", BASE)
-    write_episodes(tmp_path / "episodes" / "sft.jsonl", SFT)
-    write_log(tmp_path, "sft", [(1, {"train/loss": 2.0}), (2, {"train/loss": 1.0})])
-    steps = [(1, train_step(0.25, 0.999)), (2, train_step(0.5, 0.991)), (3, train_step(0.75, 0.998))]
-    write_log(tmp_path, "train", [(0, {"gsr/val/toy/maj@4": 0.5}), *steps], tail='{"step": 4, "da')
-    return tmp_path
+    return make_run(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with its report, for tests that only read."""
+    root = make_run(tmp_path_factory.mktemp("run"))
+    report.main([str(root)])
+    return root
 
 
 def test_base_by_hand() -> None:
-    figures = report.stage_figures("base", BASE)
+    figures = Evaluation.of("base", BASE).entry()
     assert list(figures) == [
         "name", "n", "k", "pass@1", "pass@4", "maj@4", "maj@5", "selfref@4", "refinement_gap", "ci_low", "ci_high",
         "all_wrong_n", "all_wrong_recovery", "right_to_wrong", "wrong_to_right",
@@ -113,12 +126,11 @@ def majority(answers: list[str | None]) -> float:
     return tied.count("0") / max(len(tied), 1)
 
 
-def test_report_json_is_recomputed_from_the_episode_files(folder: Path) -> None:
-    report.main([str(folder)])
-    written = json.loads((folder / "report.json").read_text())
+def test_report_json_is_recomputed_from_the_episode_files(reported: Path) -> None:
+    written = json.loads((reported / "report.json").read_text())
     assert [stage["name"] for stage in written["stages"]] == ["base", "sft"]
     for stage in written["stages"]:
-        rows = read_episodes(folder / "episodes" / f"{stage['name']}.jsonl")
+        rows = read_episodes(reported / "episodes" / f"{stage['name']}.jsonl")
         n = len(rows)
         flags = [[one.correct for one in row.candidates] for row in rows]
         votes = [majority([one.answer for one in row.candidates]) for row in rows]
@@ -133,7 +145,7 @@ def test_report_json_is_recomputed_from_the_episode_files(folder: Path) -> None:
         assert stage["all_wrong_n"] == sum(not any(one) for one in flags)
 
 
-def test_run_facts(folder: Path) -> None:
+def test_run_facts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report.main([str(folder)])
     written = json.loads((folder / "report.json").read_text())
     assert (written["seed"], written["wall_s"], written["peak_rss_gb"]) == (7, None, None)
@@ -142,37 +154,55 @@ def test_run_facts(folder: Path) -> None:
     report.main([str(folder)])
     written = json.loads((folder / "report.json").read_text())
     assert (written["wall_s"], written["peak_rss_gb"]) == (600.0, 9.5)
+    out = capsys.readouterr().out
+    assert all(str(folder / f"report.{kind}") in out for kind in ("html", "md", "json"))
     assert "10 minutes; at most 9.5 GB of memory" in (folder / "report.md").read_text()
 
 
-def test_other_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report.main([str(folder)])
-    log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+def test_other_files(reported: Path) -> None:
+    log = [json.loads(line) for line in (reported / "metrics.jsonl").read_text().splitlines()]
     # the line that is still being written is not there
     assert [(row["stage"], row["step"]) for row in log] == [("sft", 1), ("sft", 2), *(("train", i) for i in range(4))]
     assert log[0]["data"] == {"train/loss": 2.0}
-    text = (folder / "report.md").read_text()
-    for name in ("stages", "by_correct", "training"):
-        assert (folder / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    text = (reported / "report.md").read_text()
+    for name in ("stages", "responses", "by_correct", "training"):
+        assert (reported / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert f"(plots/{name}.png)" in text
     assert "(model/)" not in text  # nothing was trained
-    assert str(folder / "report.md") in capsys.readouterr().out
 
 
-def test_page(folder: Path) -> None:
-    report.main([str(folder)])
-    text = (folder / "report.md").read_text()
+def test_page(reported: Path) -> None:
+    text = (reported / "report.md").read_text()
     assert "| gsr/train/candidate/reward | 0.25 (step 1) | 0.5 (step 2) | 0.75 (step 3) |" in text
-    assert "| maj@5: a vote with as many responses as selfref@4 | 37.5 % | 75.0 % |" in text
-    assert "| **Refinement Gap: selfref@4 - maj@4**, points | +25.0 | +37.5 |" in text
-    assert "| 0 | 50.0 % (2) | - (0) |" in text
-    assert "| 1 | 100.0 % (1) | 100.0 % (1) |" in text
+    cells = rows_of(text)
+    assert [cell.split(" (")[0] for cell in cells["maj@5: a vote with as many responses as selfref@4"]] == [
+        "37.5 %",
+        "75.0 %",
+    ]
+    assert [cell.split(" (")[0] for cell in cells["**Refinement Gap: selfref@4 - maj@4, points**"]] == [
+        "+25.0",
+        "+37.5",
+    ]
+    assert [cell.split(" (")[0] for cell in cells["selfref@4 - maj@5, points"]] == ["+12.5", "+25.0"]
+    # base: c and d for, b against; of a vote that is wrong anyway nothing hangs
+    assert cells["problems that decide the gap: for and against"] == ["2 and 1", "2 and 0"]
+    assert cells["0"][0].startswith("50.0 % (") and cells["0"][0].endswith(" of 2") and cells["0"][1] == "-"
+    assert cells["1"][0].startswith("100.0 % (") and cells["1"][0].endswith(" of 1")
     assert "### Vote wrong, and mended\n\nProblem `c`" in text  # of sft, the last that was evaluated
 
 
-def stage(low: float | None, high: float | None) -> dict[str, Any]:
-    gap = None if low is None or high is None else (low + high) / 2
-    return report.stage_figures("sft", SFT) | {"refinement_gap": gap, "ci_low": low, "ci_high": high}
+def rows_of(text: str) -> dict[str, list[str]]:
+    """The rows of all tables of a Markdown page, by their first cell."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.split("\n") if line.startswith("|")]
+    return {row[0]: row[1:] for row in rows}
+
+
+def test_by_the_number_of_responses(reported: Path) -> None:
+    text = (reported / "report.md").read_text()
+    # base: pools 11111, 00120, 12-3-, 01120 with 0, 3, 0, 2 right of five
+    by_k = next(line for line in text.split("\n") if line.startswith("| base | pass@k"))
+    pass_2 = (0 + (1 - 1 / 10) + 0 + (1 - 3 / 10)) / 4
+    assert [cell.strip() for cell in by_k.strip("|").split("|")][2:4] == ["25.0 %", f"{100 * pass_2:.1f} %"]
 
 
 @pytest.mark.parametrize(
@@ -186,8 +216,11 @@ def stage(low: float | None, high: float | None) -> dict[str, Any]:
     ],
 )
 def test_honest_about_the_gap(low: float | None, high: float | None, says: str) -> None:
-    whole = {"stages": [stage(low, high)], "selfref_changes": [], "seed": 0, "wall_s": None, "peak_rss_gb": None}
-    assert says in page("toy", whole | {"rollout_actor_corr_min": None}, {"sft": SFT}, [], [])
+    gap = None if low is None or high is None else (low + high) / 2
+    measured = Evaluation.of("sft", SFT)
+    assert says in verdict(
+        replace(measured, mean={**measured.mean, "refinement_gap": gap, "ci_low": low, "ci_high": high})
+    )
 
 
 def test_different_problems_are_said_to_be_so(folder: Path) -> None:
@@ -219,30 +252,40 @@ def test_base_alone_without_refinements(tmp_path: Path) -> None:
 
 def test_several_datasets_count_the_same() -> None:
     rows = [episode("00", "0", dataset="x"), *(episode("11", "2", dataset="y", id=str(i)) for i in range(3))]
-    figures = report.stage_figures("base", rows)
+    figures = Evaluation.of("base", rows).entry()
     assert (figures["n"], figures["all_wrong_n"]) == (4, 3)
     assert (figures["pass@1"], figures["agrees_with_majority"], figures["agrees_with_none"]) == (0.5, 0.5, 0.5)
 
 
 def test_nothing_to_report(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no episodes .* `gsr-rl run recipe=... run_dir=.*` makes them"):
+    with pytest.raises(UsageError, match=r"no episodes/NAME.jsonl .* `gsr-rl run recipe=... run_dir=.*` makes them"):
         report.main([str(tmp_path)])
     assert not list(tmp_path.iterdir())
 
 
-def test_unequal_k(folder: Path) -> None:
-    write_episodes(folder / "episodes" / "grpo.jsonl", [episode("01", "0")])
-    with pytest.raises(UsageError, match=r"K differs between stages \(base 4, sft 4, grpo 2\)"):
+def test_models_of_different_k_stand_side_by_side(folder: Path) -> None:
+    write_episodes(folder / "episodes" / "other.jsonl", [episode("01", "0")])
+    report.main([str(folder)])
+    stages = json.loads((folder / "report.json").read_text())["stages"]
+    assert [stage["k"] for stage in stages] == [4, 4, 2]
+    assert (stages[2]["maj@2"], stages[2]["selfref@2"]) == (0.5, 1.0)
+    cells = rows_of((folder / "report.md").read_text())
+    assert cells["candidates of a problem (K)"] == ["4", "4", "2"]
+    assert cells["maj@K: the candidates' vote"][2].startswith("50.0 %")
+
+
+def test_sets_that_do_not_go_together(folder: Path) -> None:
+    write_episodes(folder / "episodes" / "grpo.jsonl", [episode("01", "0"), episode("010", "0")])
+    with pytest.raises(UsageError, match=r"episodes/grpo.jsonl: rows have 2 to 3 candidates"):
         report.main([str(folder)])
 
 
-def test_what_training_has_changed(folder: Path) -> None:
-    report.main([str(folder)])
-    (change,) = json.loads((folder / "report.json").read_text())["selfref_changes"]
+def test_what_training_has_changed(reported: Path) -> None:
+    (change,) = json.loads((reported / "report.json").read_text())["selfref_changes"]
     # base: 0, 0, 1, 1; sft: 1, 1, 1, 1
     assert (change["from"], change["to"], change["n"], change["change"]) == ("base", "sft", 4, 0.5)
     assert -0.5 < change["ci_low"] < 0.5 < change["ci_high"] <= 1  # of four problems, two of which moved
-    assert "selfref from base to sft: +50.0 points" in (folder / "report.md").read_text()
+    assert "selfref from base to sft: +50.0 points" in (reported / "report.md").read_text()
 
 
 def test_a_folder_without_configuration_is_reported_on_too(tmp_path: Path) -> None:
@@ -280,7 +323,7 @@ def test_repeats_are_pooled_by_problem(tmp_path: Path) -> None:
     text = (tmp_path / "all" / "report.md").read_text()
     assert "All runs together" in text
     assert "| run-1 | 1 | sft | 4 | 18.8 % |" in text
-    assert (tmp_path / "all" / "plots" / "gaps.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "all" / "plots" / "stages.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_runs_of_different_configurations_are_not_pooled(tmp_path: Path) -> None:
