@@ -35,6 +35,7 @@ keys under `sft.`, ours under `gsr.`, `problems.`, `warmup.`, `teach.`, `eval.`.
 tools on files (gsr-rl <tool> --help says more)
   report DIR... [--out DIR]          report.html, .md and .json of a run or an evaluation, or of several
   metrics --episodes FILE            every figure from a file of episodes, whoever made it
+  dashboard [--project P]            the W&B workspace of a project, with the gap first
   verify --cases FILE, --golds FILE  the maths verifier on labelled cases; golds that it cannot read
   overlap --train FILE --eval FILE... --out FILE
                                      training problems that stand in evaluation sets
@@ -54,6 +55,7 @@ STAGES = {
 TOOLS = {
     "report": "gsr_rl.report.command",
     "metrics": "gsr_rl.tools.metrics",
+    "dashboard": "gsr_rl.tools.dashboard",
     "verify": "gsr_rl.tools.verify",
     "overlap": "gsr_rl.tools.overlap",
 }

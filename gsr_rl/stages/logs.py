@@ -31,7 +31,7 @@ def open_logs(folder: Path) -> dict[str, str]:
         "WANDB_RUN_ID": _wandb_run_id(folder),
         "WANDB_RESUME": "allow",
         "WANDB_DIR": str(folder),
-        "WANDB_MODE": "online" if _has_wandb_account() else "offline",
+        "WANDB_MODE": "online" if has_wandb_account() else "offline",
         "TENSORBOARD_DIR": str(folder / "tensorboard"),
     }
     return {"VERL_FILE_LOGGER_PATH": str(current), **{key: os.environ.get(key, ours[key]) for key in ours}}
@@ -78,7 +78,7 @@ def _wandb_run_id(folder: Path) -> str:
     return path.read_text().strip()
 
 
-def _has_wandb_account() -> bool:
+def has_wandb_account() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
