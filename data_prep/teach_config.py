@@ -39,8 +39,8 @@ class TeachConfig:
 
     pool: candidates of a problem, gsr.k if null; sets_per_problem: sets of gsr.k that are drawn from them. tries: most
     targets that are sampled of one prompt until one is correct. keep: `correct` targets alone, or `all` that came to an
-    end. thinking: whether the teacher's stays in a target. val_share: of the problems, for validation rows alone. prompts:
-    what differs from gsr.prompts for the teacher.
+    end. thinking: whether the teacher's stays in a target. val_share: of the problems, for validation rows alone.
+    prompts: what differs from gsr.prompts for the teacher.
     """
 
     teacher: Literal["oracle", "llm"]

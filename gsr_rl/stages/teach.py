@@ -40,7 +40,7 @@ def run(config: DictConfig) -> None:
 
     What is there already is taken: pools, candidate sets, and what endpoints have answered (answers.jsonl).
     """
-    gsr, folder = gsr_config(config), RunFolder.of(config)
+    folder = RunFolder.of(config)
     problems = load_problems(folder.problems("train"))
     with Journal(folder.answers) as journal:
         if not folder.candidates.exists():
