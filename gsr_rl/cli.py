@@ -106,9 +106,10 @@ def _run_stage(stage: str, arguments: list[str]) -> None:
 
         return dry_run.run(config)
     if stage in ON_DEVICE:
-        from gsr_rl.preflight import check, choose_platform
+        from gsr_rl.preflight import check, choose_platform, needs_device
 
-        choose_platform(config)
+        if needs_device(config, stage):
+            choose_platform(config)
         check(config, stage)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     module, function = STAGES[stage]

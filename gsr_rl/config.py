@@ -177,8 +177,8 @@ def _typed(hint: Any, value: Any, key: str) -> Any:
     if is_dataclass(hint):
         require(isinstance(value, Mapping), key, value, "a section with keys of its own")
         return from_mapping(hint, value, key)  # pyright: ignore[reportArgumentType]
-    if get_origin(hint) is list:
-        require(isinstance(value, list), key, value, "a list")
+    if (origin := get_origin(hint)) in (list, dict):
+        require(isinstance(value, origin), key, value, f"a {origin.__name__}")
         return value
     if get_origin(hint) is Literal:
         require(value in get_args(hint), key, value, "one of " + ", ".join(get_args(hint)))

@@ -9,6 +9,7 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from data_prep.endpoints import Served, check_servers
 from data_prep.rows import read_rl_rows
 from gsr_rl.cluster import address_of, check_cluster
 from gsr_rl.compose import rl_config
@@ -17,6 +18,7 @@ from gsr_rl.errors import UsageError
 from gsr_rl.prompts import Tokenizer, encode_prompt
 from gsr_rl.stages import data
 from gsr_rl.stages.layout import RunFolder, base_model, latest_model
+from gsr_rl.stages.teachers import servers_owed, teach_config
 
 # Tokens that each candidate must be able to show of itself in the refinement prompt.
 MIN_CANDIDATE_TOKENS = 16
@@ -56,6 +58,12 @@ def choose_platform(config: DictConfig) -> None:
         _set_ray_env(config, VERL_PLATFORM=chosen)
 
 
+def needs_device(config: DictConfig, stage: str) -> bool:
+    """Whether `stage` runs a model on this machine: not if all of its models are at URLs."""
+    teach = config.teach
+    return stage != "teach" or not teach.student.urls or (teach.teacher == "llm" and not teach.llm.urls)
+
+
 def _set_ray_env(config: DictConfig, **values: str) -> None:
     with open_dict(config):
         runtime_env = config.ray_kwargs.ray_init.runtime_env
@@ -75,12 +83,12 @@ def check(config: DictConfig, stage: str) -> None:
     values: Any = OmegaConf.to_container(rl_config(config), resolve=True)
     gsr = check_training(values)
     check_queue(config, gsr)
-    require(0 <= config.teach.val_share < 1, "teach.val_share", config.teach.val_share, "a share from 0 to below 1")
     for trained in ("warmup", "sft", "train"):
         RunFolder.of(config).latest_checkpoint(trained)
     if stage == "run" and not RunFolder.of(config).rl_rows("dev").exists():
         data.check(config)
-    if stage in ("run", "teach", "train", "eval"):
+    teach = teach_config(config)
+    if stage in ("run", "warmup", "teach", "train", "eval"):
         _check_reward_function(config)
     model = latest_model(config, "warmup", "sft") if stage == "train" else base_model(config)
     if stage == "eval" and config.eval.model:
@@ -89,6 +97,8 @@ def check(config: DictConfig, stage: str) -> None:
     prompt_length = int(config.actor_rollout_ref.rollout.prompt_length)
     chat_kwargs = dict(config.data.apply_chat_template_kwargs)
     _check_prompts(gsr, tokenizer, prompt_length, chat_kwargs, [""])
+    for key, served in servers_owed(config, stage, teach).items():
+        _check_served(key, served)
     if stage == "train":
         files = [*_files(config.data.train_files), *_files(config.data.val_files)]
         problems = [one.problem for file in files for one in read_rl_rows(file)]
@@ -110,6 +120,13 @@ def _check_reward_function(config: DictConfig) -> None:
         reason = " ".join(str(error).split())
         what = f"{function.path} with the function {function.name}"
         raise UsageError(f"reward.custom_reward_function: cannot load {what} ({reason}); mend path or name") from None
+
+
+def _check_served(key: str, served: Served) -> None:
+    if served.urls:
+        check_servers(served, key)
+    else:
+        load_tokenizer(str(served.model))
 
 
 def load_tokenizer(model: str) -> Tokenizer:

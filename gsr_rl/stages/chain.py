@@ -22,8 +22,14 @@ from gsr_rl.stages.layout import RunFolder, base_model
 from gsr_rl.stages.variants import overrides, share, variants_of
 
 AGENT_LOOPS = "actor_rollout_ref.rollout.agent.agent_loop_config_path"  # where the package is installed
+# Of `teach`: where models are served and on what terms, not what they are asked.
+SERVERS = tuple(
+    f"teach.{role}.{key}"
+    for role in ("student", "llm")
+    for key in ("urls", "api_key_env", "concurrency", "timeout_s", "retry_s", "price_in", "price_out", "engine")
+)
 # May differ from one start of a run to the next.
-OPERATIONAL = ("skip_stages", "run_dir", "eval.", "trainer.", "sft.trainer.", "ray_kwargs.", AGENT_LOOPS)
+OPERATIONAL = ("skip_stages", "run_dir", "eval.", "trainer.", "sft.trainer.", "ray_kwargs.", AGENT_LOOPS, *SERVERS)
 STAGES = ("data", "warmup", "teach", "sft", "train", "eval", "report")
 
 

@@ -87,9 +87,23 @@ class RunFolder:
         return self.claim.exists() and any(path not in own for path in self.root.iterdir())
 
     @property
+    def answers(self) -> Path:
+        """All that endpoints answered in `teach`, as it came in."""
+        return self.root / "teach" / "answers.jsonl"
+
+    @property
+    def pool(self) -> Path:
+        """All candidates of each problem, in the order in which they were sampled."""
+        return self.root / "teach" / "pool.jsonl"
+
+    @property
     def candidates(self) -> Path:
         """Candidate sets as the teacher sees them."""
         return self.root / "teach" / "candidates.jsonl"
+
+    @property
+    def teach_summary(self) -> Path:
+        return self.root / "teach" / "summary.json"
 
     @property
     def usage(self) -> Path:

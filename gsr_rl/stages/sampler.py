@@ -14,12 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 from transformers import AutoTokenizer
 from vllm import LLM, SamplingParams, TokensPrompt
 
+from data_prep.candidates import Judge, show
 from gsr_rl.config import GsrConfig, Sampling, from_mapping
 from gsr_rl.episode import Episode, Problem, Response, read_episodes, write_episodes
-from gsr_rl.prompts import encode_prompt, fit_refine_prompt, shuffled_order
+from gsr_rl.prompts import encode_prompt, shuffled_order
+from gsr_rl.stages.serve import engine_arguments
 from rewards.answers import extract_answer
-
-Judge = Callable[[Problem, str], bool]
 
 # Problems that are sampled at a time: what an interrupt costs at most. Fewer would leave the engine's batch half empty.
 PART = 128
@@ -54,23 +54,18 @@ class Sampler:
     def __init__(self, config: DictConfig, model: str, judge: Judge) -> None:
         self.gsr = from_mapping(GsrConfig, OmegaConf.to_container(config.gsr, resolve=True), "gsr")  # pyright: ignore
         self.judge = judge
-        rollout = config.actor_rollout_ref.rollout
-        self.prompt_length = int(rollout.prompt_length)
+        self.prompt_length = int(config.actor_rollout_ref.rollout.prompt_length)
         self.chat_kwargs: dict[str, Any] = dict(config.data.apply_chat_template_kwargs)
         self.tokenizer = AutoTokenizer.from_pretrained(model)
-        engine: dict[str, Any] = {
-            "max_model_len": self.prompt_length + self.gsr.max_response_tokens,
-            "max_num_seqs": rollout.max_num_seqs,
-            "tensor_parallel_size": rollout.tensor_model_parallel_size,
-            "gpu_memory_utilization": 0.9,
-            "dtype": rollout.dtype,
-            "enforce_eager": rollout.enforce_eager,
-            "seed": self.gsr.seed,
-        }
         if os.environ.get("VERL_PLATFORM") == "cpu":
             # Processes of the engine's own would only compete with its threads for the cores: half the speed on two.
             os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        self.llm = LLM(model, **{**engine, **OmegaConf.to_container(config.eval.engine, resolve=True)})  # pyright: ignore
+        longest = self.prompt_length + self.gsr.max_response_tokens
+        self.llm = LLM(model, **engine_arguments(config, longest))
+
+    def close(self) -> None:
+        """Give the device back: another model is to be loaded."""
+        self.llm.llm_engine.engine_core.shutdown()
 
     def candidates(self, problems: Sequence[Problem], extra: int = 0) -> list[Episode]:
         """Episodes of K candidates each, and `extra` ones that no refiner will see."""
@@ -88,21 +83,18 @@ class Sampler:
 
     def shown(self, episodes: Sequence[Episode]) -> list[tuple[Episode, list[int]]]:
         """Each episode with its candidates as the refiner sees them, and the token ids of the refinement prompt."""
-        shown = []
-        for episode in episodes:
-            order = shuffled_order(self.gsr.k, self.gsr.seed, "eval", episode.id, "order")
-            ordered = [episode.candidates[i] for i in order]
-            ids, texts = fit_refine_prompt(
-                self.gsr.prompts,
-                episode.problem,
-                [(one.text, one.cut_off) for one in ordered],
+        gsr = self.gsr
+        return [
+            show(
+                episode,
+                shuffled_order(gsr.k, gsr.seed, "eval", episode.id, "order"),
+                gsr.prompts,
                 self.tokenizer,
                 self.prompt_length,
                 self.chat_kwargs,
             )
-            seen = tuple(replace(one, text=text) for one, text in zip(ordered, texts, strict=True))
-            shown.append((replace(episode, candidates=seen), ids))
-        return shown
+            for episode in episodes
+        ]
 
     def refine(self, episodes: Sequence[Episode]) -> list[Episode]:
         """The episodes as the refiner saw them, with their refinements."""

@@ -1,68 +1,196 @@
-"""Stage `teach`: SFT rows. Candidates by the model that SFT starts from, targets by the teacher.
+"""Stage `teach`: SFT rows. Candidates by the student, targets by the teacher.
 
 Paper (arXiv 2509.00084): a frozen student samples the candidates, a frozen teacher writes direct solutions (D_direct)
 and refinements of those candidates (D_selfR); candidate sets in which all are wrong are kept.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 from omegaconf import DictConfig
 
-from data_prep.oracle import OracleTeacher, Teacher
+from data_prep.candidates import CandidatePrompt, difficulty, draw_sets, sample_pools, show
+from data_prep.journal import Journal
+from data_prep.oracle import OracleTeacher
 from data_prep.problems import load_problems
-from data_prep.rows import direct_rows, mix_by_tokens, refine_rows, write_sft_rows
-from gsr_rl.config import GsrConfig, from_mapping
-from gsr_rl.episode import Problem, read_episodes
-from gsr_rl.errors import UsageError
+from data_prep.rows import SftRow, direct_rows, refine_rows, write_sft_rows
+from data_prep.sft_rows import describe, write_sft_data
+from data_prep.targets import LlmTeacher, Outcomes
+from gsr_rl.episode import Episode, Problem, read_episodes, write_episodes
+from gsr_rl.files import replacing
 from gsr_rl.preflight import load_tokenizer
+from gsr_rl.prompts import PromptTooLong
 from gsr_rl.stages.layout import RunFolder, latest_model
-
-
-def load_teacher(config: DictConfig) -> Teacher:
-    if config.teach.teacher != "oracle":
-        raise UsageError(f"teach.teacher={config.teach.teacher}: only `oracle` is here; set teach.teacher=oracle")
-    return OracleTeacher()
+from gsr_rl.stages.serve import at_urls, engine_arguments
+from gsr_rl.stages.teachers import gsr_config, teach_config
 
 
 def direct(config: DictConfig) -> None:
     """Rows of D_direct alone, for `warmup`."""
-    gsr, folder = from_mapping(GsrConfig, config.gsr, "gsr"), RunFolder.of(config)
-    rows = direct_rows(load_problems(folder.problems("train")), load_teacher(config), gsr.prompts)
+    folder = RunFolder.of(config)
+    with Journal(folder.answers) as journal:
+        rows, _ = _targets(config, journal, load_problems(folder.problems("train")), [])
     write_sft_rows(folder.sft_rows("warmup"), rows)
 
 
 def run(config: DictConfig) -> None:
-    """Write `<run_dir>/teach/{candidates.jsonl,train.parquet}`; candidates that are there already are taken."""
-    gsr, folder = from_mapping(GsrConfig, config.gsr, "gsr"), RunFolder.of(config)
-    teacher, problems = load_teacher(config), load_problems(folder.problems("train"))
-    if not folder.candidates.exists():
-        _sample_candidates(config, problems[: config.teach.problems])
-    episodes = read_episodes(folder.candidates)
-    tokenizer = load_tokenizer(latest_model(config, "warmup"))
-    rows = mix_by_tokens(
-        direct_rows(problems, teacher, gsr.prompts),
-        refine_rows(episodes, teacher, gsr.prompts),
-        gsr.refine_weight,
-        lambda text: len(tokenizer.encode(text, add_special_tokens=False)) + 1,  # and end of sequence
-        gsr.seed,
-    )
-    write_sft_rows(folder.sft_rows("sft"), rows)
-    kinds = [row.kind for row in rows]
+    """Write `<run_dir>/teach/{pool.jsonl,candidates.jsonl,summary.json,train.parquet}`.
+
+    What is there already is taken: pools, candidate sets, and what endpoints have answered (answers.jsonl).
+    """
+    folder = RunFolder.of(config)
+    problems = load_problems(folder.problems("train"))
+    with Journal(folder.answers) as journal:
+        if not folder.candidates.exists():
+            _draw_candidates(config, journal, problems[: config.teach.problems])
+        episodes = read_episodes(folder.candidates)
+        rows, outcomes = _targets(config, journal, problems, episodes)
+        usage = _usage(config, journal)
     all_wrong = sum(not any(one.correct for one in episode.candidates) for episode in episodes)
+    pools = read_episodes(folder.pool) if folder.pool.exists() else episodes
+    summary = {
+        "candidate_sets": len(episodes),
+        "all_wrong": all_wrong,
+        "correct_of_pool": difficulty(pools),
+        "targets": outcomes,
+        "usage": usage,
+    }
+    with replacing(folder.teach_summary) as temporary:
+        temporary.write_text(json.dumps(summary, indent=1) + "\n")
+    statistics = _write_rows(config, rows)
+    print(f"gsr-rl teach: problems by their correct candidates, from none to all: {summary['correct_of_pool']}")
+    for kind, counts in outcomes.items():
+        print(f"gsr-rl teach: {kind} targets: {', '.join(f'{n} {outcome}' for outcome, n in counts.items())}")
+    for model, used in usage.items():
+        print(f"gsr-rl teach: {model}: {', '.join(f'{value:,} {name}' for name, value in used.items())}")
     print(
-        f"gsr-rl teach: {kinds.count('direct')} direct and {kinds.count('refine')} refinement rows by the "
-        f"{config.teach.teacher} teacher; in {all_wrong} of {len(episodes)} candidate sets all were wrong; "
-        f"rows in {folder.sft_rows('sft')}"
+        f"{describe(statistics)}\ngsr-rl teach: rows by the {config.teach.teacher} teacher; in {all_wrong} of "
+        f"{len(episodes)} candidate sets all were wrong; rows in {folder.sft_rows('sft')}"
     )
 
 
-def _sample_candidates(config: DictConfig, problems: Sequence[Problem]) -> None:
+def _write_rows(config: DictConfig, rows: Sequence[SftRow]) -> dict[str, Any]:
+    """Write the rows of SFT, counted as verl's trainer will see them; returns their statistics."""
+    from gsr_rl.verl_plugin.sft_dataset import encode_row
+
+    gsr, data = gsr_config(config), config.sft.data
+    tokenizer = load_tokenizer(latest_model(config, "warmup"))
+    chat_kwargs = dict(data.get("apply_chat_template_kwargs") or {})
+
+    def lengths(row: SftRow) -> tuple[int, int]:
+        prompt, response = encode_row(tokenizer, gsr.prompts, row.prompt, row.response, chat_kwargs)
+        return len(prompt), len(response)
+
+    return write_sft_data(
+        RunFolder.of(config).sft_rows("sft"),
+        [row for row in rows if row.kind == "direct"],
+        [row for row in rows if row.kind == "refine"],
+        lengths,
+        refine_weight=gsr.refine_weight,
+        max_length=data.max_length,
+        val_share=config.teach.val_share,
+        seed=gsr.seed,
+    )
+
+
+def _targets(
+    config: DictConfig, journal: Journal, problems: Sequence[Problem], episodes: Sequence[Episode]
+) -> tuple[list[SftRow], Outcomes]:
+    gsr, teach, folder = gsr_config(config), teach_config(config), RunFolder.of(config)
+    if teach.teacher == "oracle":
+        oracle = OracleTeacher()
+        return [*direct_rows(problems, oracle, gsr.prompts), *refine_rows(episodes, oracle, gsr.prompts)], {}
+    from gsr_rl.verl_plugin.reward import load_judge
+
+    longest = int(config.actor_rollout_ref.rollout.prompt_length) + teach.llm.max_tokens
+    with at_urls(teach.llm, engine_arguments(config, longest), folder.stage("teach") / "llm.log") as llm:
+        teacher = LlmTeacher(
+            replace(teach, llm=llm), gsr.prompts, teach.teacher_prompts(gsr), gsr.seed, load_judge(config)
+        )
+        return teacher.rows(journal, problems, episodes)
+
+
+def _draw_candidates(config: DictConfig, journal: Journal, problems: Sequence[Problem]) -> None:
+    """Sample the pools, draw the sets from them, and write both."""
+    gsr, teach, folder = gsr_config(config), teach_config(config), RunFolder.of(config)
+    n = teach.pool_size(gsr)
+    if not folder.pool.exists():
+        if teach.student.model:
+            _ask_for_pools(config, journal, problems, n)
+        else:
+            _sample_pools(config, problems, n)
+    tokenizer = load_tokenizer(latest_model(config, "warmup"))
+    prompt_length, chat_kwargs = int(config.actor_rollout_ref.rollout.prompt_length), _chat_kwargs(config)
+    too_long: list[str] = []
+
+    def sets() -> Iterator[Episode]:
+        for pool in read_episodes(folder.pool):
+            for order in draw_sets(n, gsr.k, teach.sets_per_problem, gsr.seed, pool.id):
+                try:
+                    yield show(pool, order, gsr.prompts, tokenizer, prompt_length, chat_kwargs)[0]
+                except PromptTooLong:
+                    too_long.append(pool.id)
+                    break
+
+    write_episodes(folder.candidates, sets())
+    if too_long:
+        left_out = f"{len(too_long)} problems leave no room for candidates, such as '{too_long[0]}'"
+        print(f"gsr-rl teach: {left_out}; they have no refinement rows", flush=True)
+
+
+def _sample_pools(config: DictConfig, problems: Sequence[Problem], n: int) -> None:
+    """By the model that SFT starts from, with vLLM in this process."""
     from gsr_rl.stages.sampler import Sampler, sample_in_parts
     from gsr_rl.verl_plugin.reward import load_judge
 
     sampler = Sampler(config, latest_model(config, "warmup"), load_judge(config))
-    sample_in_parts(
-        RunFolder.of(config).candidates,
-        problems,
-        lambda part, _: [shown for shown, _ in sampler.shown(sampler.candidates(part))],
-    )
+
+    def sample(part: Sequence[Problem], _: int) -> list[Episode]:
+        sampled = sampler.candidates(part, extra=n - sampler.gsr.k)
+        return [replace(one, candidates=one.candidates + one.extra_candidates, extra_candidates=()) for one in sampled]
+
+    sample_in_parts(RunFolder.of(config).pool, problems, sample)
+    sampler.close()
+
+
+def _ask_for_pools(config: DictConfig, journal: Journal, problems: Sequence[Problem], n: int) -> None:
+    """By the model of `teach.student`, with the sampling that candidates have everywhere."""
+    from gsr_rl.verl_plugin.reward import load_judge
+
+    gsr, teach, folder = gsr_config(config), teach_config(config), RunFolder.of(config)
+    sampling, chat_kwargs = gsr.validation.candidate, _chat_kwargs(config)
+    parameters: dict[str, Any] = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        **({"top_k": sampling.top_k} if sampling.top_k != -1 else {}),
+        "max_tokens": gsr.candidate_tokens,
+        **({"chat_template_kwargs": chat_kwargs} if chat_kwargs else {}),
+        **teach.student.extra_body,
+    }
+    prompt = CandidatePrompt(gsr.prompts, parameters, gsr.seed)
+    longest = int(config.actor_rollout_ref.rollout.prompt_length) + gsr.candidate_tokens
+    with at_urls(teach.student, engine_arguments(config, longest), folder.stage("teach") / "student.log") as student:
+        write_episodes(folder.pool, sample_pools(student, journal, problems, prompt, n, load_judge(config)))
+
+
+def _chat_kwargs(config: DictConfig) -> dict[str, Any]:
+    return dict(config.data.apply_chat_template_kwargs)
+
+
+def _usage(config: DictConfig, journal: Journal) -> dict[str, dict[str, float]]:
+    """Tokens, and cost where there is a price, of all that the journal holds, by model."""
+    teach = teach_config(config)
+    usage: dict[str, dict[str, float]] = {}
+    for row in journal.rows():
+        used = usage.setdefault(row["model"], {"answers": 0, "tokens in": 0, "tokens out": 0})
+        used["answers"] += 1
+        used["tokens in"] += row["prompt_tokens"]
+        used["tokens out"] += row["tokens"]
+    for served in (teach.student, teach.llm):
+        used = usage.get(str(served.model))
+        cost = served.cost(int(used["tokens in"]), int(used["tokens out"])) if used else None
+        if used and cost is not None:
+            used["dollars"] = round(cost, 2)
+    return usage

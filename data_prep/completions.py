@@ -1,0 +1,104 @@
+"""One request to a language model and its answer as plain data, after the OpenAI API."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One response that is wanted of `model`, to chat messages or to the token ids of a prompt.
+
+    Args:
+        kind: what it is for; with `index` it tells apart requests that are otherwise the same, such as K candidates.
+        prompt: chat messages, or token ids for a server that takes them (vLLM's does).
+        parameters: of the API, such as temperature and max_tokens, as they go into the request.
+        run_seed: of the run, so that another run gets other answers.
+    """
+
+    kind: str
+    model: str
+    prompt: Sequence[Message] | Sequence[int]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    index: int = 0
+    run_seed: int = 0
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of all that the answer depends on: the same key, the same answer."""
+        content = [self.kind, self.model, self.prompt, self.parameters, self.index, self.run_seed]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
+    def path(self) -> str:
+        return "/completions" if self._is_tokens else "/chat/completions"
+
+    def body(self) -> dict[str, Any]:
+        """The request's JSON, with a seed of 31 bits that its key determines."""
+        prompt = {"prompt" if self._is_tokens else "messages": self.prompt}
+        return {"model": self.model, **prompt, **self.parameters, "seed": int(self.key[:8], 16) >> 1}
+
+    @property
+    def _is_tokens(self) -> bool:
+        return bool(self.prompt) and isinstance(self.prompt[0], int)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A model's response: its text, apart from the `thinking` before it, and its length.
+
+    `cut_off` means that the limit of tokens ended it; token counts are 0 where the server tells none.
+    """
+
+    text: str
+    thinking: str = ""
+    cut_off: bool = False
+    prompt_tokens: int = 0
+    tokens: int = 0
+
+    @property
+    def whole(self) -> str:
+        """Thinking and text as a model without a reasoning parser writes them."""
+        return f"<think>\n{self.thinking}\n</think>\n\n{self.text}" if self.thinking else self.text
+
+
+def read_answer(body: bytes) -> Answer:
+    """The first choice of a response's body.
+
+    Raises:
+        ValueError: it is not JSON, or holds no choice; says which.
+    """
+    if not body:
+        raise ValueError("an empty body")
+    try:
+        completion = json.loads(body)
+        choice = completion["choices"][0]
+        message = choice["message"] if "message" in choice else {"content": choice["text"]}
+        content = message.get("content") or ""
+        # Where it stands apart, servers call it by one name or the other.
+        thinking = message.get("reasoning_content") or message.get("reasoning") or ""
+        if not (isinstance(content, str) and isinstance(thinking, str)):
+            raise TypeError
+        if not thinking:
+            thinking, content = split_thinking(content)
+        usage = completion.get("usage") or {}
+        prompt_tokens, tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+        return Answer(content, thinking, choice.get("finish_reason") == "length", prompt_tokens, tokens)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        raise ValueError(f"a body that is no completion: {body[:60]!r}") from None
+
+
+def split_thinking(text: str) -> tuple[str, str]:
+    """(thinking, what follows it) of a text with think tags; a thought without an end is all there is.
+
+    Chat templates of thinking models may open the thought themselves, so that its first tag can be missing.
+    """
+    thinking, tag, rest = text.rpartition("</think>")
+    if not tag and text.lstrip().startswith("<think>"):
+        thinking, rest = text, ""
+    return thinking.strip().removeprefix("<think>").strip(), rest.strip() if thinking else rest

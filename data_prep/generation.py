@@ -1,0 +1,150 @@
+"""Many requests to the servers of one model: pulled as they are needed, done in any order, given back in theirs."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from data_prep.completions import Answer, Request
+from data_prep.endpoints import Endpoints, Served, answer_in, without_text
+from data_prep.journal import Journal
+from gsr_rl.errors import UsageError
+
+T = TypeVar("T")
+R = TypeVar("R")
+Ask = Callable[[Request], Awaitable[Answer]]
+
+# Of what runs at a time, beyond the slots there are: what has failed waits without one.
+SPARE = 2
+LINES_S = 30.0  # between two lines of progress where there is no terminal
+
+
+def generate(
+    served: Served, journal: Journal, requests: Iterable[Request], *, what: str, total: int | None = None
+) -> Iterator[Answer]:
+    """The answers to `requests`, in their order. Those in the journal are not asked for again; no two have one key.
+
+    Args:
+        what: the name of the work in progress and errors.
+
+    Raises:
+        UsageError: see `for_all`.
+    """
+
+    async def answered(ask: Ask, request: Request) -> str:
+        if request.key not in journal:
+            await ask(request)
+        return request.key
+
+    keys = for_all(served, journal, requests, answered, what=what, total=total)
+    return (answer_in(journal, key) for key in keys)
+
+
+def for_all(
+    served: Served,
+    journal: Journal,
+    items: Iterable[T],
+    work: Callable[[Ask, T], Awaitable[R]],
+    *,
+    what: str,
+    total: int | None = None,
+) -> list[R]:
+    """`work(ask, item)` for every item, many at a time; their results in the order of the items.
+
+    `work` asks the model as often as it likes, one request after another or several at once; what was answered is in the
+    journal, so that it should return little. Items are taken from `items` when there is room for them.
+
+    Raises:
+        UsageError: a server refuses a request, no answer has a text, or a request failed time and again; what was
+            answered is in the journal.
+    """
+    return asyncio.run(_for_all(served, journal, items, work, what, total))
+
+
+async def _for_all(
+    served: Served,
+    journal: Journal,
+    items: Iterable[T],
+    work: Callable[[Ask, T], Awaitable[R]],
+    what: str,
+    total: int | None,
+) -> list[R]:
+    results: list[Any] = []
+    progress = Progress(what, total)
+    room = asyncio.Semaphore(SPARE * served.concurrency * max(1, len(served.urls)))
+
+    async def one(position: int, item: T, endpoints: Endpoints) -> None:
+        try:
+            results[position] = await work(endpoints.ask, item)
+            progress.advance(endpoints)
+        finally:
+            room.release()
+
+    with progress:
+        async with Endpoints(served, journal, progress.say) as endpoints:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for position, item in enumerate(items):
+                        await room.acquire()
+                        results.append(None)
+                        group.create_task(one(position, item, endpoints))
+            except BaseExceptionGroup as errors:
+                raise errors.exceptions[0] from None
+    if endpoints.given_up:
+        raise UsageError(
+            f"{what}: {len(endpoints.given_up)} requests failed time and again, one at {endpoints.given_up[0]}; "
+            "mend the server; the same command asks for these alone"
+        )
+    if endpoints.answered == endpoints.blank > 0:
+        raise UsageError(without_text(served, ", ".join(served.urls), journal))
+    return results
+
+
+class Progress:
+    """A bar in a terminal, else a line now and then: rate, time left, tokens, cost and failures."""
+
+    def __init__(self, what: str, total: int | None) -> None:
+        self._in_terminal = sys.stderr.isatty()
+        self._bar: Any = tqdm(
+            desc=f"gsr-rl {what}",
+            total=total,
+            unit="",
+            file=sys.stderr if self._in_terminal else _Lines(),
+            mininterval=0.5 if self._in_terminal else LINES_S,
+            miniters=1,
+            bar_format=None
+            if self._in_terminal
+            else "{desc}: {n_fmt} of {total_fmt}, {elapsed}<{remaining}, {rate_fmt}{postfix}",
+        )
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def say(self, line: str) -> None:
+        """Print a line without breaking the bar."""
+        self._bar.clear()
+        print(f"gsr-rl: {line}", file=sys.stderr, flush=True)
+
+    def advance(self, endpoints: Endpoints) -> None:
+        cost = endpoints.served.cost(endpoints.prompt_tokens, endpoints.tokens)
+        parts = [f"{endpoints.prompt_tokens:,} tokens in", f"{endpoints.tokens:,} out"]
+        parts += [] if cost is None else [f"${cost:.2f}"]
+        parts += [f"{endpoints.failed:,} failures"] if endpoints.failed else []
+        self._bar.set_postfix_str(", ".join(parts), refresh=False)
+        self._bar.update()
+
+
+class _Lines:
+    """Takes what tqdm writes over and over into one line, and prints each as a line of its own."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            print(text.strip(), file=sys.stderr, flush=True)
+
+    def flush(self) -> None:
+        pass

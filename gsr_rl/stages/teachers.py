@@ -1,0 +1,44 @@
+"""Who samples and who teaches by a recipe's `teach:` section, and what of it a stage needs."""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from data_prep.endpoints import Served
+from data_prep.teach_config import TeachConfig
+from gsr_rl.config import GsrConfig, from_mapping
+from gsr_rl.stages.layout import RunFolder
+
+
+def gsr_config(config: DictConfig) -> GsrConfig:
+    values: Any = OmegaConf.to_container(config.gsr, resolve=True)
+    return from_mapping(GsrConfig, values, "gsr")
+
+
+def teach_config(config: DictConfig) -> TeachConfig:
+    """The section, checked.
+
+    Raises:
+        UsageError: one line that names the key, what is wrong and the mend.
+    """
+    values: Any = OmegaConf.to_container(config.teach, resolve=True)
+    teach = from_mapping(TeachConfig, values, "teach")
+    teach.check(gsr_config(config))
+    return teach
+
+
+def servers_owed(config: DictConfig, stage: str, teach: TeachConfig) -> dict[str, Served]:
+    """By key, the models beyond the chain's own that `stage` will ask. A run whose rows are there asks none."""
+    folder = RunFolder.of(config)
+    stages = [stage]
+    if stage == "run":
+        results = {"warmup": folder.model("warmup"), "teach": folder.sft_rows("sft")}
+        stages = [name for name, result in results.items() if not result.exists() and name not in config.skip_stages]
+        if not config.warmup.steps:
+            stages = [name for name in stages if name != "warmup"]
+    owed: dict[str, Served] = {}
+    if "teach" in stages and teach.student.model and not folder.candidates.exists():
+        owed["teach.student"] = teach.student
+    if teach.teacher == "llm" and {"teach", "warmup"} & set(stages):
+        owed["teach.llm"] = teach.llm
+    return owed
