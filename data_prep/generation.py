@@ -53,8 +53,8 @@ def for_all(
 ) -> list[R]:
     """`work(ask, item)` for every item, many at a time; their results in the order of the items.
 
-    `work` asks the model as often as it likes, one request after another or several at once; what was answered is in the
-    journal, so that it should return little. Items are taken from `items` when there is room for them.
+    `work` asks the model as often as it likes, one request after another or several at once; what was answered is in
+    the journal, so that it should return little. Items are taken from `items` when there is room for them.
 
     Raises:
         UsageError: a server refuses a request, no answer has a text, or a request failed time and again; what was

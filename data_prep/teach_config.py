@@ -6,6 +6,7 @@ from typing import Any, Literal
 from data_prep.candidates import check_sets
 from data_prep.endpoints import Served
 from gsr_rl.config import GsrConfig, from_mapping, require
+from gsr_rl.errors import UsageError
 from gsr_rl.prompts import PromptSet
 
 
@@ -75,4 +76,7 @@ class TeachConfig:
 
     def teacher_prompts(self, gsr: GsrConfig) -> PromptSet:
         values = {name: getattr(gsr.prompts, name) for name in PromptSet.__dataclass_fields__}
-        return from_mapping(PromptSet, {**values, **self.prompts}, "teach.prompts")
+        try:
+            return from_mapping(PromptSet, {**values, **self.prompts}, "teach.prompts")
+        except UsageError as error:
+            raise UsageError(str(error).replace("gsr.prompts", "teach.prompts")) from None

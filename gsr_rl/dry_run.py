@@ -14,12 +14,14 @@ from gsr_rl.files import replacing
 from gsr_rl.preflight import check_by_verl, check_queue, rows_in_queue
 from gsr_rl.stages.data import wanted_problems
 from gsr_rl.stages.layout import RunFolder
+from gsr_rl.stages.teachers import teach_config
 
 NOT_CHECKED = (
     "that the model can be read, has a chat template, and that both prompts of every problem fit",
     "that the problems and the data files are there, and that their gold answers can be parsed",
     "that the devices are there and their memory suffices",
     "that the reward function can be imported",
+    "that the servers of `teach` answer, and serve the models that are asked of them",
 )
 
 
@@ -35,6 +37,7 @@ def run(config: DictConfig) -> None:
     gsr = check_training(values)
     wanted_problems(config)
     check_queue(config, gsr)
+    teach_config(config)
     check_by_verl(config)
     sft: Any = OmegaConf.to_container(sft_config(config), resolve=True)
     text = OmegaConf.to_yaml(OmegaConf.create({**values, "sft": sft}))
@@ -68,6 +71,7 @@ def derived(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
         "most tokens of a candidate, of a refinement": f"{gsr.candidate_tokens}, {gsr.refinement_tokens}",
         "most tokens of a row": rollout.prompt_length + gsr.max_response_tokens,
         "tokens of a step, at most": _tokens(config, gsr),
+        **_distillation(config, gsr),
         "weights of the stages in the loss": f"{1 - gsr.refine_weight:g} candidates, {gsr.refine_weight:g} refinements",
     }
 
@@ -77,6 +81,17 @@ def _training_steps(config: DictConfig) -> int | str:
         return int(config.trainer.total_training_steps)
     an_epoch = config.problems.train // config.data.train_batch_size
     return f"{config.trainer.total_epochs * an_epoch} ({config.trainer.total_epochs} epochs of {an_epoch})"
+
+
+def _distillation(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
+    teach = teach_config(config)
+    sampled = config.problems.train if teach.problems is None else min(teach.problems, config.problems.train)
+    sets = sampled * teach.sets_per_problem
+    tries = f", in {teach.tries} tries each at most" if teach.tries > 1 else ""
+    return {
+        "candidates of the student": f"{sampled * teach.pool_size(gsr)}, and {sets} sets of {gsr.k} of them",
+        "targets of the teacher": f"{config.problems.train} direct, {sets} refinements{tries} ({teach.teacher})",
+    }
 
 
 def _tokens(config: DictConfig, gsr: GsrConfig) -> int:

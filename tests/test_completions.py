@@ -67,11 +67,23 @@ def test_answers(given_body: bytes, answer: Answer) -> None:
 
 @pytest.mark.parametrize(
     "broken",
-    [b"", b"<html>", b"[]", b"{}", b'{"choices": []}', b'{"choices": [{}]}', b'{"choices": [null]}', b"\xff", b"null"]
-    + [body({"content": ["parts"]}), b'{"choices": [{"message": null}]}', body({"content": 7, "reasoning": "hm"})],
+    [
+        *(
+            b"",
+            b"<html>",
+            b"\xff",
+            b"null",
+            b"[]",
+            b"{}",
+            b'{"choices": []}',
+            b'{"choices": [{}]}',
+            b'{"choices": [null]}',
+        ),
+        *(body({"content": ["parts"]}), b'{"choices": [{"message": null}]}', body({"content": 7, "reasoning": "hm"})),
+    ],
 )
 def test_bodies_that_are_no_completion(broken: bytes) -> None:
-    with pytest.raises(ValueError, match="an empty body|a body that is no completion"):
+    with pytest.raises(ValueError, match=r"an empty body|a body that is no completion"):
         read_answer(broken)
 
 

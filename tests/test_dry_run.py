@@ -59,6 +59,7 @@ def test_derived_numbers_worked_out_by_hand() -> None:
             *("data.train_batch_size=12", "actor_rollout_ref.actor.ppo_mini_batch_size=4", "problems.train=100"),
             *("data.max_prompt_length=50", "actor_rollout_ref.rollout.prompt_length=200"),
             *("trainer.total_training_steps=null", "trainer.total_epochs=3"),
+            *("teach.problems=20", "teach.pool=6", "teach.sets_per_problem=4", "teach.tries=3"),
         ],
     )
     numbers = derived(config, from_mapping(GsrConfig, config.gsr, "gsr"))
@@ -69,4 +70,6 @@ def test_derived_numbers_worked_out_by_hand() -> None:
     assert str(numbers["rows in verl's queue"]).startswith("96 at most")  # and one more a prompt
     assert numbers["most tokens of a row"] == 240
     assert numbers["tokens of a step, at most"] == 60 * 80 + 24 * 240
+    assert numbers["candidates of the student"] == "120, and 80 sets of 5 of them"
+    assert numbers["targets of the teacher"] == "100 direct, 80 refinements, in 3 tries each at most (oracle)"
     assert numbers["weights of the stages in the loss"] == "0.75 candidates, 0.25 refinements"

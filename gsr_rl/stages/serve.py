@@ -20,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from data_prep.endpoints import Served
 from gsr_rl.errors import UsageError
 
-# The module behind `vllm serve`, whose command line (entrypoints/cli/main.py) asks for a distribution called `vllm`: the
-# CPU build has another name.
+# The module behind `vllm serve`. That command itself (entrypoints/cli/main.py) asks for a distribution called `vllm`,
+# and the CPU build has another name.
 SERVER = "vllm.entrypoints.openai.api_server"
 HOST = "127.0.0.1"
 SAY_S = 30.0  # between two lines while it loads
