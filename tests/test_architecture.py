@@ -87,6 +87,13 @@ def test_verl_is_imported_in_two_packages_alone() -> None:
             assert [one for one in imports(path) if within(one, "verl")] == [], path
 
 
+def test_reports_and_tools_need_none_of_the_training_stack() -> None:
+    for path in [*(ROOT / "gsr_rl" / "report").rglob("*.py"), *(ROOT / "gsr_rl" / "tools").rglob("*.py")]:
+        assert sorted(one for one in reaches(path) if within(one, *HEAVY)) == [], path
+        stages = {one for one in imports(path) if within(one, "gsr_rl.stages")}
+        assert all(within(one, "gsr_rl.stages.layout", "gsr_rl.stages.logs") for one in stages), path
+
+
 def test_the_cpu_platform_and_the_plugin_do_not_know_each_other() -> None:
     for folder, other in (("cpu", "gsr_rl.verl_plugin"), ("verl_plugin", "gsr_rl.cpu")):
         for path in (ROOT / "gsr_rl" / folder).rglob("*.py"):
