@@ -58,7 +58,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def _report_on_one(run: Run, out: Path) -> None:
     report = build_report(run)
-    _write_text(out / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in run.log))
+    if run.log:
+        _write_text(out / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in run.log))
     content = sections.of_one(report, run.evaluations, run.log)
     refined = [one for one in run.evaluations if one.is_refined]
     _write(out, run.recipe, run_facts(report), report, content, run.evaluations, refined[-1] if refined else None)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from io import StringIO
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ _COLUMNS = 3
 _INK = "#1f2328"
 # Of middling lightness, so that they can be told from a white ground and from a dark one.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#3b7dd8", "#d9711c", "#2e9962", "#9a63c9", "#7d8590"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.prop_cycle": f"cycler(color={[BLUE, ORANGE, GREEN, PURPLE, '#d1495b', '#2a9aa8', '#8f8a22', GREY]})",
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
     "axes.spines.top": False,

@@ -91,9 +91,8 @@ def _by_responses(one: Evaluation, axes: Axes) -> None:
     for method, line, colour in (("pass@k", ".--", GREY), ("maj@k", "s-", BLUE)):
         found = [one.mean["by_k"][str(each)][method] for each in k]
         axes.plot(k, [each["value"] for each in found], line, label=method, color=colour, markersize=4)
-        axes.fill_between(
-            k, *([each[end] for each in found] for end in ("ci_low", "ci_high")), color=colour, alpha=0.15
-        )
+        low, high = ([each[end] for each in found] for end in ("ci_low", "ci_high"))
+        axes.fill_between(k, low, high, color=colour, alpha=0.15)
     if one.is_refined:
         method = f"selfref@{one.k}"
         _with_errors(axes, [one.k + 1], [estimate(one.mean, method)], "o", label=method)

@@ -63,9 +63,8 @@ def verdict(one: Evaluation) -> str:
     text += f": a gap of {points(figures['refinement_gap'])} points, interval {interval(figures)}"
     text += ", which includes 0" if figures["ci_low"] <= 0 <= figures["ci_high"] else ""
     decided, for_it = figures["decided_n"], figures["decided_for_n"]
-    text += f"; {decided} of {figures['n']} problems decide it" + (
-        f", {for_it} for the refinement." if decided else "."
-    )
+    text += f"; {decided} of {figures['n']} problems decide it"
+    text += f", {for_it} for the refinement." if decided else "."
     more = estimate(figures, "equal_budget_gap")
     if more["value"] is not None:
         text += f" Against a vote of equally many responses, maj@{one.k + 1}: {difference(more)}."
@@ -210,13 +209,13 @@ def round_table(evaluations: Sequence[Evaluation]) -> Table:
     """A recursion: each round refines the answers of the one before it."""
     rows = [
         [
-            one.name if number == "1" else "",
+            "" if at else one.name,
             number,
             *(rate(figures[name]) for name in (f"maj@{one.k}", f"selfref@{one.k}")),
             *(difference(figures[name]) for name in ("refinement_gap", "gap_to_first_vote")),
         ]
         for one in evaluations
-        for number, figures in one.mean["rounds"].items()
+        for at, (number, figures) in enumerate(one.mean["rounds"].items())
     ]
     return Table(["model", "round", "maj@K of its candidates", "selfref@K", "gap", "gap to the first vote"], rows)
 
