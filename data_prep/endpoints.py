@@ -202,25 +202,33 @@ def check_servers(served: Served, key: str) -> None:
 
 async def _check(served: Served, url: str, key: str) -> None:
     async with _client(served, url) as client:
-        for left in reversed(range(START_TRIES)):
+        tries = 0
+        while True:
             try:
-                async with asyncio.timeout(CONNECT_S):
-                    listed: Any = await client.get("/models", cast_to=object)
-                models = [str(one["id"]) for one in listed["data"]]
+                models = await _models(client, served, url)
                 break
-            except openai.APIStatusError as error:
-                reason = _judged(served, url, error)
-                if isinstance(reason, UsageError):
-                    raise reason from None
-            except (openai.APIConnectionError, ClientError, OSError, ValueError, KeyError, TypeError) as error:
-                reason = _failure(error)
-            if not left:
-                mend = f"start the server, or mend {key}.urls"
-                raise UsageError(f"{url}: does not answer ({reason}); {mend}")
+            except Failure as failure:
+                tries += 1
+                if tries == START_TRIES:
+                    mend = f"start the server, or mend {key}.urls"
+                    raise UsageError(f"{url}: does not answer ({failure}); {mend}") from None
             await asyncio.sleep(served.retry_s * random.uniform(0.5, 1))
     if served.model not in models:
         there = ", ".join(models) or "nothing"
         raise UsageError(f"{url}: does not serve '{served.model}', but {there}; set {key}.model")
+
+
+async def _models(client: AsyncOpenAI, served: Served, url: str) -> list[str]:
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            listed: Any = await client.get("/models", cast_to=object)
+        return [str(one["id"]) for one in listed["data"]]
+    except openai.APIStatusError as error:
+        raise _judged(served, url, error) from None
+    except TimeoutError:
+        raise Failure(f"not within {CONNECT_S:g} s", away=True) from None
+    except (openai.APIConnectionError, ClientError, OSError, ValueError, KeyError, TypeError) as error:
+        raise _failure(error) from None
 
 
 def _client(served: Served, url: str) -> AsyncOpenAI:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -100,6 +100,22 @@ async def _for_all(
     if endpoints.answered == endpoints.blank > 0:
         raise UsageError(without_text(served, ", ".join(served.urls), journal))
     return results
+
+
+def usage(journal: Journal, models: Sequence[Served]) -> dict[str, dict[str, float]]:
+    """Tokens, and dollars where there is a price, of all answers in the journal, by model."""
+    used: dict[str, dict[str, float]] = {}
+    for row in journal.rows():
+        figures = used.setdefault(row["model"], {"answers": 0, "tokens in": 0, "tokens out": 0})
+        figures["answers"] += 1
+        figures["tokens in"] += row["prompt_tokens"]
+        figures["tokens out"] += row["tokens"]
+    for served in models:
+        figures = used.get(str(served.model), {})
+        cost = served.cost(int(figures["tokens in"]), int(figures["tokens out"])) if figures else None
+        if cost is not None:
+            figures["dollars"] = round(cost, 2)
+    return used
 
 
 class Progress:

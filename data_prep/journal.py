@@ -27,7 +27,7 @@ class Journal:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(path).resolve()  # so that a link to it shares its lock
         self._offsets: dict[str, int] = {}
         with ExitStack() as stack:
             stack.enter_context(locked(self.path.with_suffix(".lock")))

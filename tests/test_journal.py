@@ -89,6 +89,16 @@ def test_a_second_process_is_refused_until_the_first_is_gone_however_it_went(tmp
     Journal(path).__exit__()
 
 
+def test_a_link_to_a_journal_has_its_lock(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("answers.jsonl")
+    with Journal(tmp_path / "answers.jsonl") as journal:
+        append(journal, ("a", "1"))
+        with pytest.raises(UsageError, match=r"answers.lock: process \d+ is at work here"):
+            Journal(tmp_path / "link")
+    with Journal(tmp_path / "link") as journal:
+        assert len(journal) == 1
+
+
 def test_a_child_that_outlives_the_holder_does_not_hold_on(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
     holder = hold(path, "import os; os.fork() or print(os.getpid(), flush=True); time.sleep(600)")

@@ -105,12 +105,12 @@ def test_candidates_targets_and_what_is_said_of_them(
         assert problems[row.id].problem in row.prompt and row.prompt.count("Solution ") == 3
     right = sum(one.candidates[0].correct for one in sets)
     assert 0 < right < TAUGHT
-    answers = TAUGHT * 3 + TRAIN + TAUGHT
+    answers = TAUGHT * 3 + TAUGHT  # no direct solutions, which the mix would leave out
     assert summary == {
         "candidate_sets": TAUGHT,
         "all_wrong": TAUGHT - right,
         "correct_of_pool": [TAUGHT - right, 0, 0, right],
-        "targets": {"direct": {"correct": TRAIN}, "refine": {"correct": TAUGHT}},
+        "targets": {"refine": {"correct": TAUGHT}},
         # 10 tokens in and 3 out an answer, at 0.001 and 0.1 dollars.
         "usage": {
             MODEL: {

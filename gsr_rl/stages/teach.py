@@ -11,7 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from data_prep.candidates import CandidatePrompt, difficulty, draw_sets, sample_pools, show
+from data_prep.candidates import difficulty, draw_sets, sample_pools, show
+from data_prep.generation import usage
 from data_prep.journal import Journal
 from data_prep.oracle import OracleTeacher
 from data_prep.problems import load_problems
@@ -24,7 +25,7 @@ from gsr_rl.preflight import load_tokenizer
 from gsr_rl.prompts import PromptTooLong
 from gsr_rl.stages.layout import RunFolder, latest_model
 from gsr_rl.stages.serve import at_urls, engine_arguments
-from gsr_rl.stages.teachers import gsr_config, teach_config
+from gsr_rl.stages.teachers import candidate_prompt, gsr_config, teach_config
 
 
 def direct(config: DictConfig) -> None:
@@ -40,14 +41,17 @@ def run(config: DictConfig) -> None:
 
     What is there already is taken: pools, candidate sets, and what endpoints have answered (answers.jsonl).
     """
-    folder = RunFolder.of(config)
+    gsr, teach, folder = gsr_config(config), teach_config(config), RunFolder.of(config)
     problems = load_problems(folder.problems("train"))
     with Journal(folder.answers) as journal:
         if not folder.candidates.exists():
             _draw_candidates(config, journal, problems[: config.teach.problems])
         episodes = read_episodes(folder.candidates)
-        rows, outcomes = _targets(config, journal, problems, episodes)
-        usage = _usage(config, journal)
+        wanted = problems, episodes
+        if teach.teacher == "llm":  # what the mix leaves out is not paid for
+            wanted = problems if gsr.refine_weight < 1 else [], episodes if gsr.refine_weight > 0 else []
+        rows, outcomes = _targets(config, journal, *wanted)
+        used = usage(journal, [teach.student, teach.llm])
     all_wrong = sum(not any(one.correct for one in episode.candidates) for episode in episodes)
     pools = read_episodes(folder.pool) if folder.pool.exists() else episodes
     summary = {
@@ -55,7 +59,7 @@ def run(config: DictConfig) -> None:
         "all_wrong": all_wrong,
         "correct_of_pool": difficulty(pools),
         "targets": outcomes,
-        "usage": usage,
+        "usage": used,
     }
     with replacing(folder.teach_summary) as temporary:
         temporary.write_text(json.dumps(summary, indent=1) + "\n")
@@ -63,8 +67,8 @@ def run(config: DictConfig) -> None:
     print(f"gsr-rl teach: problems by their correct candidates, from none to all: {summary['correct_of_pool']}")
     for kind, counts in outcomes.items():
         print(f"gsr-rl teach: {kind} targets: {', '.join(f'{n} {outcome}' for outcome, n in counts.items())}")
-    for model, used in usage.items():
-        print(f"gsr-rl teach: {model}: {', '.join(f'{value:,} {name}' for name, value in used.items())}")
+    for model, figures in used.items():
+        print(f"gsr-rl teach: {model}: {', '.join(f'{value:,} {name}' for name, value in figures.items())}")
     print(
         f"{describe(statistics)}\ngsr-rl teach: rows by the {config.teach.teacher} teacher; in {all_wrong} of "
         f"{len(episodes)} candidate sets all were wrong; rows in {folder.sft_rows('sft')}"
@@ -122,7 +126,8 @@ def _draw_candidates(config: DictConfig, journal: Journal, problems: Sequence[Pr
         else:
             _sample_pools(config, problems, n)
     tokenizer = load_tokenizer(latest_model(config, "warmup"))
-    prompt_length, chat_kwargs = int(config.actor_rollout_ref.rollout.prompt_length), _chat_kwargs(config)
+    prompt_length = int(config.actor_rollout_ref.rollout.prompt_length)
+    chat_kwargs = dict(config.data.apply_chat_template_kwargs)
     too_long: list[str] = []
 
     def sets() -> Iterator[Episode]:
@@ -152,7 +157,8 @@ def _sample_pools(config: DictConfig, problems: Sequence[Problem], n: int) -> No
         return [replace(one, candidates=one.candidates + one.extra_candidates, extra_candidates=()) for one in sampled]
 
     sample_in_parts(RunFolder.of(config).pool, problems, sample)
-    sampler.close()
+    if config.teach.teacher == "llm" and not config.teach.llm.urls:  # and will be loaded here
+        sampler.close()
 
 
 def _ask_for_pools(config: DictConfig, journal: Journal, problems: Sequence[Problem], n: int) -> None:
@@ -160,37 +166,7 @@ def _ask_for_pools(config: DictConfig, journal: Journal, problems: Sequence[Prob
     from gsr_rl.verl_plugin.reward import load_judge
 
     gsr, teach, folder = gsr_config(config), teach_config(config), RunFolder.of(config)
-    sampling, chat_kwargs = gsr.validation.candidate, _chat_kwargs(config)
-    parameters: dict[str, Any] = {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        **({"top_k": sampling.top_k} if sampling.top_k != -1 else {}),
-        "max_tokens": gsr.candidate_tokens,
-        **({"chat_template_kwargs": chat_kwargs} if chat_kwargs else {}),
-        **teach.student.extra_body,
-    }
-    prompt = CandidatePrompt(gsr.prompts, parameters, gsr.seed)
+    prompt = candidate_prompt(config)
     longest = int(config.actor_rollout_ref.rollout.prompt_length) + gsr.candidate_tokens
     with at_urls(teach.student, engine_arguments(config, longest), folder.stage("teach") / "student.log") as student:
         write_episodes(folder.pool, sample_pools(student, journal, problems, prompt, n, load_judge(config)))
-
-
-def _chat_kwargs(config: DictConfig) -> dict[str, Any]:
-    return dict(config.data.apply_chat_template_kwargs)
-
-
-def _usage(config: DictConfig, journal: Journal) -> dict[str, dict[str, float]]:
-    """Tokens, and cost where there is a price, of all that the journal holds, by model."""
-    teach = teach_config(config)
-    usage: dict[str, dict[str, float]] = {}
-    for row in journal.rows():
-        used = usage.setdefault(row["model"], {"answers": 0, "tokens in": 0, "tokens out": 0})
-        used["answers"] += 1
-        used["tokens in"] += row["prompt_tokens"]
-        used["tokens out"] += row["tokens"]
-    for served in (teach.student, teach.llm):
-        used = usage.get(str(served.model))
-        cost = served.cost(int(used["tokens in"]), int(used["tokens out"])) if used else None
-        if used and cost is not None:
-            used["dollars"] = round(cost, 2)
-    return usage

@@ -4,6 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from data_prep.candidates import CandidatePrompt
 from data_prep.endpoints import Served
 from data_prep.teach_config import TeachConfig
 from gsr_rl.config import GsrConfig, from_mapping
@@ -25,6 +26,21 @@ def teach_config(config: DictConfig) -> TeachConfig:
     teach = from_mapping(TeachConfig, values, "teach")
     teach.check(gsr_config(config))
     return teach
+
+
+def candidate_prompt(config: DictConfig) -> CandidatePrompt:
+    """How a server is asked for candidates: with the sampling that they have everywhere."""
+    gsr, student = gsr_config(config), teach_config(config).student
+    sampling, chat_kwargs = gsr.validation.candidate, dict(config.data.apply_chat_template_kwargs)
+    parameters = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        **({"top_k": sampling.top_k} if sampling.top_k != -1 else {}),
+        "max_tokens": gsr.candidate_tokens,
+        **({"chat_template_kwargs": chat_kwargs} if chat_kwargs else {}),
+        **student.extra_body,
+    }
+    return CandidatePrompt(gsr.prompts, parameters, gsr.seed)
 
 
 def servers_owed(config: DictConfig, stage: str, teach: TeachConfig) -> dict[str, Served]:

@@ -16,7 +16,7 @@ from gsr_rl.stages.layout import RunFolder
 REUSABLE = {
     "data": ("data",),
     "warmup": ("warmup",),
-    "teach": ("teach/candidates.jsonl",),
+    "teach": ("teach/pool.jsonl", "teach/candidates.jsonl", "teach/answers.jsonl"),
     "base": ("episodes/base.jsonl",),
     "sft": ("sft", "episodes/sft.jsonl"),
 }
