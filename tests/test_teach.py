@@ -254,7 +254,7 @@ def test_a_model_to_be_served_is_looked_at_before_anything_starts(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "drill", [["teach_faults.py", "--problems=25"], ["teach_kill.py", "--problems=25", "--kills=3", "--concurrency=8"]]
+    "drill", [["teach_faults.py", "--problems=25"], ["teach_kill.py", "--problems=25", "--kills=2", "--concurrency=8"]]
 )
 def test_drills(drill: list[str]) -> None:
     command = [sys.executable, str(REPO / "bench" / drill[0]), *drill[1:]]
