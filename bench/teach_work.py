@@ -46,7 +46,7 @@ def work(urls: Sequence[str], folder: Path, n: int, concurrency: int, timeout_s:
     problems = [Problem(str(i), "drill", f"Problem {i}: which digit?", str(i % 10)) for i in range(n)]
     places = (list(urls), MODEL, "TEACH_DRILL_KEY", concurrency, timeout_s, 0.05, None, None, {}, {})
     llm = Llm(*places, temperature=1.0, top_p=None, top_k=None, max_tokens=64)
-    teach = TeachConfig("llm", None, None, 1, 1, "all", "drop", {}, Served(*places), llm)
+    teach = TeachConfig("llm", None, None, 1, 1, "all", "drop", 0.0, {}, Served(*places), llm)
     prompts = PromptSet()
     teacher = LlmTeacher(teach, prompts, prompts, 0, judge)
     with Journal(folder / "answers.jsonl") as journal:

@@ -56,7 +56,7 @@ def test_a_run_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
     claim(config("skip_stages=[train]", "trainer.total_training_steps=99"))  # where to go on, and how far
     with pytest.raises(UsageError, match=r"run_dir=.*/run: belongs to another configuration \(gsr.k=4, here 5\)"):
         claim(config("gsr.k=5"))
-    with pytest.raises(UsageError, match=r"actor_rollout_ref.actor.optim.lr=1e-05, here 1e-07"):
+    with pytest.raises(UsageError, match=r"actor_rollout_ref.actor.optim.lr=2e-05, here 1e-07"):
         claim(config("actor_rollout_ref.actor.optim.lr=1e-7"))
     claim(config())  # nothing was overwritten
 
@@ -93,7 +93,7 @@ def test_an_interrupt_ends_the_stage_too(tmp_path: Path) -> None:
 def test_variants_differ_by_their_overrides_and_share_what_they_reuse(tmp_path: Path) -> None:
     root = tmp_path / "run"
     config: Any = load_recipe("ablations_cpu", [f"run_dir={root}"])
-    assert config.gsr.refine_weight == 0.5
+    assert config.gsr.refine_weight == 0.7
     own = overrides(config, "sft_refine")
     variant: Any = load_recipe("ablations_cpu", [f"run_dir={root}", *own])
     assert (variant.gsr.refine_weight, variant.run_dir, variant.variants) == (1, str(root / "sft_refine"), None)

@@ -44,7 +44,7 @@ def test_every_recipe_passes_and_nothing_but_the_configuration_is_written(tmp_pa
     ],
 )
 def test_what_a_run_would_refuse_is_refused(tmp_path: Path, override: str, part: str) -> None:
-    mini_batch = "actor_rollout_ref.actor.ppo_mini_batch_size=4"
+    mini_batch = "actor_rollout_ref.actor.ppo_mini_batch_size=2"
     done = dry_run(tmp_path / "run", "quickstart_cpu", mini_batch, override)
     assert done.returncode == 2
     assert part in done.stderr.splitlines()[-1]

@@ -36,7 +36,14 @@ def teacher(url: str, **changes: Any) -> LlmTeacher:
     places |= {"timeout_s": 20.0, "retry_s": 0.01, "price_in": None, "price_out": None, "extra_body": {}, "engine": {}}
     llm = Llm(**places, temperature=0.6, top_p=None, top_k=20, max_tokens=50)
     values = {"teacher": "llm", "problems": None, "pool": None, "sets_per_problem": 1, "tries": 1, "keep": "correct"}
-    settings: dict[str, Any] = {**values, "thinking": "drop", "prompts": {}, "student": llm, "llm": llm}
+    settings: dict[str, Any] = {
+        **values,
+        "thinking": "drop",
+        "val_share": 0.0,
+        "prompts": {},
+        "student": llm,
+        "llm": llm,
+    }
     judge: Callable[[Problem, str], bool] = lambda problem, text: text.endswith(f" {problem.gold}")  # noqa: E731
     return LlmTeacher(TeachConfig(**(settings | changes)), PROMPTS, PROMPTS, 0, judge)
 
@@ -154,7 +161,7 @@ def test_thinking_is_kept_or_dropped(tmp_path: Path, thinking: str, apart: bool)
 def test_the_recipes_sections_can_be_read() -> None:
     config = load_recipe("quickstart_cpu")
     teach = teach_config(config)
-    assert (teach.teacher, teach.pool_size(gsr_config(config)), teach.problems) == ("oracle", 4, 192)
+    assert (teach.teacher, teach.pool_size(gsr_config(config)), teach.problems) == ("oracle", 4, 256)
     assert teach.teacher_prompts(gsr_config(config)) == gsr_config(config).prompts
 
 

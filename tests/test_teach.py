@@ -46,6 +46,7 @@ def base(model: Path) -> Any:
         "quickstart_cpu",
         [
             *(f"base_model={model}", "actor_rollout_ref.rollout.prompt_length=2000", "gsr.k=3", "teach.teacher=llm"),
+            "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=4096",
             *(f"problems.train={TRAIN}", "problems.dev=2", "problems.held_out=2", f"teach.problems={TAUGHT}"),
             *(f"teach.student.model={MODEL}", "teach.student.retry_s=0.01"),
             *(f"teach.llm.model={MODEL}", "teach.llm.retry_s=0.01"),
