@@ -11,18 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
 from scripted_server import MODEL
 
 from data_prep.candidates import CandidatePrompt, draw_sets, sample_pools
-from data_prep.endpoints import Served
 from data_prep.journal import Journal
 from data_prep.rows import write_sft_rows
 from data_prep.targets import LlmTeacher, Outcomes
-from data_prep.teach_config import Llm, TeachConfig
+from data_prep.teach_config import TeachConfig
+from gsr_rl.config import from_mapping
 from gsr_rl.episode import Episode, Problem
 from gsr_rl.prompts import PromptSet
+from gsr_rl.recipes import recipes_dir
 from rewards.answers import equivalent, extract_answer
 
 K = 4
@@ -44,9 +47,12 @@ def judge(problem: Problem, text: str) -> bool:
 def work(urls: Sequence[str], folder: Path, n: int, concurrency: int, timeout_s: float = 10.0) -> Done:
     """K candidates, a direct solution and a refinement of each of n problems."""
     problems = [Problem(str(i), "drill", f"Problem {i}: which digit?", str(i % 10)) for i in range(n)]
-    places = (list(urls), MODEL, "TEACH_DRILL_KEY", concurrency, timeout_s, 0.05, None, None, {}, {})
-    llm = Llm(*places, temperature=1.0, top_p=None, top_k=None, max_tokens=64)
-    teach = TeachConfig("llm", None, None, 1, 1, "all", "drop", 0.0, {}, Served(*places), llm)
+    # The recipes' defaults, and what differs here.
+    section = yaml.safe_load((recipes_dir() / "base.yaml").read_text())["teach"] | {"teacher": "llm", "keep": "all"}
+    for role in ("student", "llm"):
+        section[role] |= {"urls": list(urls), "model": MODEL, "concurrency": concurrency, "timeout_s": timeout_s}
+        section[role] |= {"retry_s": 0.05, "api_key_env": "TEACH_DRILL_KEY"}
+    teach = from_mapping(TeachConfig, section, "teach")
     prompts = PromptSet()
     teacher = LlmTeacher(teach, prompts, prompts, 0, judge)
     with Journal(folder / "answers.jsonl") as journal:

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from scripted_server import MODEL, Act, Body, ScriptedServer, completion
 
 from data_prep.journal import Journal
 from data_prep.rows import SftRow
 from data_prep.targets import LlmTeacher, Outcomes
-from data_prep.teach_config import Llm, TeachConfig
+from data_prep.teach_config import TeachConfig
 from gsr_rl.compose import load_recipe
+from gsr_rl.config import from_mapping
 from gsr_rl.episode import Episode, Problem, Response
 from gsr_rl.errors import UsageError
 from gsr_rl.prompts import PromptSet
+from gsr_rl.recipes import recipes_dir
 from gsr_rl.stages.teachers import gsr_config, teach_config
 
 PROBLEMS = [Problem("p1", "d", "1 + 1?", "2"), Problem("p2", "d", "2 + 2?", "4")]
@@ -32,20 +35,11 @@ PROMPTS = PromptSet(
 
 
 def teacher(url: str, **changes: Any) -> LlmTeacher:
-    places: dict[str, Any] = {"urls": [url], "model": MODEL, "api_key_env": "TEACH_TEST_KEY", "concurrency": 4}
-    places |= {"timeout_s": 20.0, "retry_s": 0.01, "price_in": None, "price_out": None, "extra_body": {}, "engine": {}}
-    llm = Llm(**places, temperature=0.6, top_p=None, top_k=20, max_tokens=50)
-    values = {"teacher": "llm", "problems": None, "pool": None, "sets_per_problem": 1, "tries": 1, "keep": "correct"}
-    settings: dict[str, Any] = {
-        **values,
-        "thinking": "drop",
-        "val_share": 0.0,
-        "prompts": {},
-        "student": llm,
-        "llm": llm,
-    }
+    section = yaml.safe_load((recipes_dir() / "base.yaml").read_text())["teach"] | {"teacher": "llm"} | changes
+    section["llm"] |= {"urls": [url], "model": MODEL, "retry_s": 0.01, "top_p": None, "top_k": 20, "max_tokens": 50}
+    teach = from_mapping(TeachConfig, section, "teach")
     judge: Callable[[Problem, str], bool] = lambda problem, text: text.endswith(f" {problem.gold}")  # noqa: E731
-    return LlmTeacher(TeachConfig(**(settings | changes)), PROMPTS, PROMPTS, 0, judge)
+    return LlmTeacher(teach, PROMPTS, PROMPTS, 0, judge)
 
 
 def rows(
