@@ -83,6 +83,8 @@ def check(config: DictConfig, stage: str) -> None:
     Raises:
         UsageError: one line naming the key, file or row, what is wrong and the mend.
     """
+    if stage == "eval" and config.benchmarks is not None:
+        return _check_evaluation(config)
     values: Any = OmegaConf.to_container(rl_config(config), resolve=True)
     gsr = check_training(values)
     check_queue(config, gsr)
@@ -94,8 +96,6 @@ def check(config: DictConfig, stage: str) -> None:
     eval_config(config)
     if stage in ("run", "warmup", "teach", "train", "eval"):
         _check_reward_function(config)
-    if stage == "eval" and config.benchmarks is not None:
-        return _check_evaluation(config)
     model = latest_model(config, "warmup", "sft") if stage == "train" else base_model(config)
     if stage == "eval" and config.eval.model:
         model = str(config.eval.model)
@@ -131,6 +131,7 @@ def _check_reward_function(config: DictConfig) -> None:
 def _check_evaluation(config: DictConfig) -> None:
     """That the benchmarks and the models are there; what the benchmarks hold the stage checks before it starts any."""
     check_benchmarks(config.benchmarks)
+    _check_reward_function(config)
     for role in roles(config).all():
         _check_served(role.key, role.served)
     if config.tokenizer is not None:

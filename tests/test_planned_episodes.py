@@ -28,7 +28,9 @@ def asked(name: str = "m", tokenizer: Any = None, by_tokens: bool = False, max_t
 
 def plan(design: Design, model: Asked | None = None, refiner: Asked | None = None, **changes: Any) -> Plan:
     model = model or asked()
-    return replace(Plan(design, model, refiner or model, lambda problem, text: f"{{{problem.gold}}}" in text, seed=7), **changes)
+    return replace(
+        Plan(design, model, refiner or model, lambda problem, text: f"{{{problem.gold}}}" in text, seed=7), **changes
+    )
 
 
 class Model:
@@ -255,5 +257,7 @@ def test_without_a_tokenizer_candidates_are_shown_whole() -> None:
 
 
 def test_a_problem_that_leaves_no_room_is_named(tokenizer: Any) -> None:
-    with pytest.raises(UsageError, match=r"problem 1 of toy: .* tokens, the refinement prompt may have 10; raise actor"):
+    with pytest.raises(
+        UsageError, match=r"problem 1 of toy: .* tokens, the refinement prompt may have 10; raise actor"
+    ):
         played(plan(Design([2], pool=2), asked("m", tokenizer, max_tokens=10)), Item(ONE), 2)

@@ -18,6 +18,7 @@ from data_prep.hub import NAMES, load_set
 from data_prep.journal import Journal
 from data_prep.problems import load_problems
 from data_prep.scores import Scorer, at_root
+from gsr_rl.compose import rl_config
 from gsr_rl.config import Sampling, require
 from gsr_rl.episode import Episode, Problem, read_episodes, write_episodes
 from gsr_rl.errors import UsageError
@@ -64,7 +65,7 @@ def run(config: DictConfig) -> None:
                 temporary.write_text(json.dumps(figures[-1], indent=1, allow_nan=False) + "\n")
             print(f"gsr-rl eval: episodes in {path}, figures in {path.with_suffix('.metrics.json')}")
     with replacing(folder.episodes(name).with_suffix(".config.yaml")) as temporary:
-        OmegaConf.save(config, temporary, resolve=True)
+        OmegaConf.save(rl_config(config), temporary, resolve=True)
     print(table(figures))
 
 

@@ -54,9 +54,14 @@ class EvalConfig:
         Raises:
             UsageError: numbers that do not fit each other; names the key.
         """
-        sizes, extra = self.sweep or [gsr.k], self.extra_candidates
-        different = all(isinstance(one, int) and one >= 1 for one in sizes) and len(set(sizes)) == len(sizes)
-        require(different, "eval.sweep", self.sweep, "null, or a list of different whole numbers from 1")
+        sizes, extra = [gsr.k] if self.sweep is None else self.sweep, self.extra_candidates
+        whole = all(isinstance(one, int) and one >= 1 for one in sizes)
+        require(
+            whole and 0 < len(sizes) == len(set(sizes)),
+            "eval.sweep",
+            self.sweep,
+            "null, or a list of different whole numbers from 1",
+        )
         for key, least in (("extra_candidates", 0), ("swapped", 0), ("repeats", 1), ("rounds", 1)):
             require(getattr(self, key) >= least, f"eval.{key}", getattr(self, key), f"at least {least}")
         least = max(sizes) + extra
