@@ -13,6 +13,7 @@ from gsr_rl.config import GsrConfig, check_training
 from gsr_rl.files import replacing
 from gsr_rl.preflight import check_by_verl, check_queue, rows_in_queue
 from gsr_rl.stages.data import wanted_problems
+from gsr_rl.stages.eval_config import eval_config
 from gsr_rl.stages.layout import RunFolder
 
 NOT_CHECKED = (
@@ -36,6 +37,7 @@ def run(config: DictConfig) -> None:
     wanted_problems(config)
     check_queue(config, gsr)
     check_by_verl(config)
+    eval_config(config)
     sft: Any = OmegaConf.to_container(sft_config(config), resolve=True)
     text = OmegaConf.to_yaml(OmegaConf.create({**values, "sft": sft}))
     path = RunFolder.of(config).root / "dry_run.yaml"
@@ -69,6 +71,7 @@ def derived(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
         "most tokens of a row": rollout.prompt_length + gsr.max_response_tokens,
         "tokens of a step, at most": _tokens(config, gsr),
         "weights of the stages in the loss": f"{1 - gsr.refine_weight:g} candidates, {gsr.refine_weight:g} refinements",
+        **_evaluation(config, gsr),
     }
 
 
@@ -77,6 +80,18 @@ def _training_steps(config: DictConfig) -> int | str:
         return int(config.trainer.total_training_steps)
     an_epoch = config.problems.train // config.data.train_batch_size
     return f"{config.trainer.total_epochs * an_epoch} ({config.trainer.total_epochs} epochs of {an_epoch})"
+
+
+def _evaluation(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
+    """Of `gsr-rl eval`, where benchmarks are set."""
+    if config.benchmarks is None:
+        return {}
+    section = eval_config(config)
+    design = section.design(gsr)
+    refinements = design.sets * design.rounds or design.m * len(design.sizes)
+    return {
+        "responses to a problem in eval": f"{design.pool} candidates, {refinements} refinements; {section.repeats} times",
+    }
 
 
 def _tokens(config: DictConfig, gsr: GsrConfig) -> int:
