@@ -43,6 +43,10 @@ class Request:
         prompt = {"prompt" if self._is_tokens else "messages": self.prompt}
         return {"model": self.model, **prompt, **self.parameters, "seed": int(self.key[:8], 16) >> 1}
 
+    def read(self, body: bytes) -> "Answer":
+        """The answer that a response's body holds; raises what `read_answer` does."""
+        return read_answer(body)
+
     @property
     def _is_tokens(self) -> bool:
         return bool(self.prompt) and isinstance(self.prompt[0], int)
@@ -68,7 +72,7 @@ class Answer:
 
 
 def read_answer(body: bytes) -> Answer:
-    """The first choice of a response's body.
+    """The first choice of a response's body. What follows the token ids of a prompt is taken as it stands.
 
     Raises:
         ValueError: it is not JSON, or holds no choice; says which.
@@ -84,7 +88,7 @@ def read_answer(body: bytes) -> Answer:
         thinking = message.get("reasoning_content") or message.get("reasoning") or ""
         if not (isinstance(content, str) and isinstance(thinking, str)):
             raise TypeError
-        if not thinking:
+        if not thinking and "message" in choice:
             thinking, content = split_thinking(content)
         usage = completion.get("usage") or {}
         prompt_tokens, tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)

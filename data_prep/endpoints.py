@@ -14,7 +14,7 @@ import openai
 from aiohttp import ClientConnectorError, ClientError
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from data_prep.completions import Answer, Request, read_answer
+from data_prep.completions import Answer, Request
 from data_prep.journal import Appender, Journal
 from data_prep.slots import Slots
 from gsr_rl.config import require
@@ -175,7 +175,7 @@ class Endpoints:
     async def _post(self, url: str, request: Request) -> Answer:
         try:
             async with asyncio.timeout(self.served.timeout_s):
-                return read_answer(await self._clients[url].post(request.path, cast_to=bytes, body=request.body()))
+                return request.read(await self._clients[url].post(request.path, cast_to=bytes, body=request.body()))
         except openai.APIStatusError as error:
             raise _judged(self.served, url, error) from None
         except TimeoutError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -76,8 +77,13 @@ async def _for_all(
     room = asyncio.Semaphore(SPARE * served.concurrency * max(1, len(served.urls)))
 
     async def one(position: int, item: T, endpoints: Endpoints) -> None:
+        async def ask(request: Request) -> Answer:
+            answer = await endpoints.ask(request)
+            progress.show(endpoints)
+            return answer
+
         try:
-            results[position] = await work(endpoints.ask, item)
+            results[position] = await work(ask, item)
             progress.advance(endpoints)
         finally:
             room.release()
@@ -123,12 +129,14 @@ class Progress:
 
     def __init__(self, what: str, total: int | None) -> None:
         self._in_terminal = sys.stderr.isatty()
+        self._every = 0.5 if self._in_terminal else LINES_S
+        self._started = self._shown = time.monotonic()
         self._bar: Any = tqdm(
             desc=f"gsr-rl {what}",
             total=total,
             unit="",
             file=sys.stderr if self._in_terminal else _Lines(),
-            mininterval=0.5 if self._in_terminal else LINES_S,
+            mininterval=self._every,
             miniters=1,
             bar_format=None
             if self._in_terminal
@@ -146,13 +154,26 @@ class Progress:
         self._bar.clear()
         print(f"gsr-rl: {line}", file=sys.stderr, flush=True)
 
+    def show(self, endpoints: Endpoints) -> None:
+        """Tell of an answer, if that was not done for a while: items may take long."""
+        if time.monotonic() - self._shown >= self._every:
+            self._tell(endpoints)
+            self._bar.refresh()
+
     def advance(self, endpoints: Endpoints) -> None:
+        """Tell of an item that is done."""
+        self._tell(endpoints)
+        self._bar.update()
+
+    def _tell(self, endpoints: Endpoints) -> None:
+        self._shown = time.monotonic()
+        seconds = max(self._shown - self._started, 1e-3)
         cost = endpoints.served.cost(endpoints.prompt_tokens, endpoints.tokens)
-        parts = [f"{endpoints.prompt_tokens:,} tokens in", f"{endpoints.tokens:,} out"]
+        parts = [f"{endpoints.answered / seconds:,.1f} requests/s", f"{endpoints.tokens / seconds:,.0f} tokens/s"]
+        parts += [f"{endpoints.prompt_tokens:,} tokens in", f"{endpoints.tokens:,} out"]
         parts += [] if cost is None else [f"${cost:.2f}"]
         parts += [f"{endpoints.failed:,} failures"] if endpoints.failed else []
         self._bar.set_postfix_str(", ".join(parts), refresh=False)
-        self._bar.update()
 
 
 class _Lines:

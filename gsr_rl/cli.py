@@ -25,7 +25,8 @@ stages
   teach     candidates of the student, direct solutions and refinements of the teacher: SFT rows
   sft       SFT on direct and refinement rows, by verl's SFT trainer
   train     GRPO on both stages, by verl's PPO trainer
-  eval      episodes of one model on the held-out problems (eval.name=..., eval.model=PATH)
+  eval      one model on benchmarks: model=PATH, hub name or base URL, benchmarks=[aime24,math500,FILE.jsonl];
+            without benchmarks on the held-out problems (eval.name=..., eval.model=PATH)
   run       all of it, each stage where its result is not there yet (skip_stages=[train] leaves stages out)
 
 recipe=<name> is one of: {recipes}

@@ -22,6 +22,8 @@ from gsr_rl.recipes import RECIPE_FILE, recipe_names, recipes_dir
 def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> DictConfig:
     """Compose `recipe` (a name, or a folder of your own that holds a recipe.yaml) with Hydra overrides.
 
+    `model=` is short for `eval.model=`.
+
     Raises:
         UsageError: the recipe does not exist, a key is unknown, or a value cannot be read.
     """
@@ -29,6 +31,8 @@ def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> DictConfig:
     path = (folder / RECIPE_FILE).resolve()
     if not path.is_file():
         raise UsageError(f"recipe={recipe}: no {path}; recipes: {', '.join(recipe_names())}, or a folder of your own")
+    # Hydra would take it for a choice among verl's configurations of a model.
+    overrides = [f"eval.{one}" if one.startswith("model=") else one for one in overrides]
     config = _compose(path, [*overrides, f"recipe={folder.name}"])
     _refuse_unknown_keys(path)
     agent_loops = str((recipes_dir() / "agent_loop.yaml").resolve())

@@ -13,6 +13,7 @@ from gsr_rl.config import GsrConfig, check_training
 from gsr_rl.files import replacing
 from gsr_rl.preflight import check_by_verl, check_queue, rows_in_queue
 from gsr_rl.stages.data import wanted_problems
+from gsr_rl.stages.eval_config import eval_config
 from gsr_rl.stages.layout import RunFolder
 from gsr_rl.stages.teachers import teach_config
 
@@ -39,6 +40,7 @@ def run(config: DictConfig) -> None:
     check_queue(config, gsr)
     teach_config(config)
     check_by_verl(config)
+    eval_config(config)
     sft: Any = OmegaConf.to_container(sft_config(config), resolve=True)
     text = OmegaConf.to_yaml(OmegaConf.create({**values, "sft": sft}))
     path = RunFolder.of(config).root / "dry_run.yaml"
@@ -73,6 +75,7 @@ def derived(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
         "tokens of a step, at most": _tokens(config, gsr),
         **_distillation(config, gsr),
         "weights of the stages in the loss": f"{1 - gsr.refine_weight:g} candidates, {gsr.refine_weight:g} refinements",
+        **_evaluation(config, gsr),
     }
 
 
@@ -92,6 +95,17 @@ def _distillation(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
         "candidates of the student": f"{sampled * teach.pool_size(gsr)}, and {sets} sets of {gsr.k} of them",
         "targets of the teacher": f"{config.problems.train} direct, {sets} refinements{tries} ({teach.teacher})",
     }
+
+
+def _evaluation(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
+    """Of `gsr-rl eval`, where benchmarks are set."""
+    if config.benchmarks is None:
+        return {}
+    section = eval_config(config)
+    design = section.design(gsr)
+    refinements = design.sets * design.rounds or design.m * len(design.sizes)
+    once = f"{design.pool} candidates, {refinements} refinements"
+    return {"responses to a problem in eval": f"{once}; {section.repeats} times"}
 
 
 def _tokens(config: DictConfig, gsr: GsrConfig) -> int:

@@ -17,6 +17,7 @@ from gsr_rl.config import GsrConfig, check_training, require
 from gsr_rl.errors import UsageError
 from gsr_rl.prompts import Tokenizer, encode_prompt
 from gsr_rl.stages import data
+from gsr_rl.stages.eval_config import check_benchmarks, eval_config, roles
 from gsr_rl.stages.layout import RunFolder, base_model, latest_model
 from gsr_rl.stages.teachers import servers_owed, teach_config
 
@@ -60,6 +61,8 @@ def choose_platform(config: DictConfig) -> None:
 
 def needs_device(config: DictConfig, stage: str) -> bool:
     """Whether `stage` runs a model on this machine: not if all of its models are at URLs."""
+    if stage == "eval" and config.benchmarks is not None:
+        return not all(role.is_remote for role in roles(config).all())
     teach = config.teach
     return stage != "teach" or not teach.student.urls or (teach.teacher == "llm" and not teach.llm.urls)
 
@@ -80,6 +83,8 @@ def check(config: DictConfig, stage: str) -> None:
     Raises:
         UsageError: one line naming the key, file or row, what is wrong and the mend.
     """
+    if stage == "eval" and config.benchmarks is not None:
+        return _check_evaluation(config)
     values: Any = OmegaConf.to_container(rl_config(config), resolve=True)
     gsr = check_training(values)
     check_queue(config, gsr)
@@ -88,6 +93,7 @@ def check(config: DictConfig, stage: str) -> None:
     if stage == "run" and not RunFolder.of(config).rl_rows("dev").exists():
         data.check(config)
     teach = teach_config(config)
+    eval_config(config)
     if stage in ("run", "warmup", "teach", "train", "eval"):
         _check_reward_function(config)
     model = latest_model(config, "warmup", "sft") if stage == "train" else base_model(config)
@@ -96,13 +102,13 @@ def check(config: DictConfig, stage: str) -> None:
     tokenizer = load_tokenizer(model)
     prompt_length = int(config.actor_rollout_ref.rollout.prompt_length)
     chat_kwargs = dict(config.data.apply_chat_template_kwargs)
-    _check_prompts(gsr, tokenizer, prompt_length, chat_kwargs, [""])
+    check_prompts(gsr, tokenizer, prompt_length, chat_kwargs, [""])
     for key, served in servers_owed(config, stage, teach).items():
         _check_served(key, served)
     if stage == "train":
         files = [*_files(config.data.train_files), *_files(config.data.val_files)]
         problems = [one.problem for file in files for one in read_rl_rows(file)]
-        _check_prompts(gsr, tokenizer, prompt_length, chat_kwargs, sorted(problems, key=len)[-8:])
+        check_prompts(gsr, tokenizer, prompt_length, chat_kwargs, sorted(problems, key=len)[-8:])
         check_by_verl(config)
 
 
@@ -120,6 +126,16 @@ def _check_reward_function(config: DictConfig) -> None:
         reason = " ".join(str(error).split())
         what = f"{function.path} with the function {function.name}"
         raise UsageError(f"reward.custom_reward_function: cannot load {what} ({reason}); mend path or name") from None
+
+
+def _check_evaluation(config: DictConfig) -> None:
+    """That the benchmarks and the models are there; what the benchmarks hold the stage checks before it starts any."""
+    check_benchmarks(config.benchmarks)
+    _check_reward_function(config)
+    for role in roles(config).all():
+        _check_served(role.key, role.served)
+    if config.tokenizer is not None:
+        load_tokenizer(str(config.tokenizer))
 
 
 def _check_served(key: str, served: Served) -> None:
@@ -151,7 +167,7 @@ def load_tokenizer(model: str) -> Tokenizer:
     return tokenizer
 
 
-def _check_prompts(
+def check_prompts(
     gsr: GsrConfig, tokenizer: Tokenizer, prompt_length: int, chat_kwargs: dict[str, Any], problems: Sequence[str]
 ) -> None:
     """Both prompts of each problem fit, with some room for every candidate."""

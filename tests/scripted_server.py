@@ -135,7 +135,9 @@ class ScriptedServer:
             return Reply(200, json.dumps({"data": [{"id": name} for name in self.models]}).encode())
         if path == "/stats":
             return Reply(200, json.dumps({"seen": self.seen, "answered": self.answered, "peak": self.peak}).encode())
-        if path not in ("/v1/chat/completions", "/v1/completions"):
+        if path == "/health":
+            return Reply(200, b"")
+        if path not in ("/v1/chat/completions", "/v1/completions", "/pooling"):
             return error(404, f"no {path} here")
         body = json.loads(content)
         self.seen += 1

@@ -39,6 +39,7 @@ def test_every_recipe_passes_and_nothing_but_the_configuration_is_written(tmp_pa
     ("override", "part"),
     [
         ("gsr.m=1", "gsr.m=1"),
+        ("eval.rounds=2", "eval.population=None"),
         ("data.train_batch_size=100000", "transfer_queue"),
         ("actor_rollout_ref.actor.loss_agg_mode=nonsense", "loss_agg_mode"),
     ],
@@ -60,6 +61,7 @@ def test_derived_numbers_worked_out_by_hand() -> None:
             *("data.max_prompt_length=50", "actor_rollout_ref.rollout.prompt_length=200"),
             *("trainer.total_training_steps=null", "trainer.total_epochs=3"),
             *("teach.problems=20", "teach.pool=6", "teach.sets_per_problem=4", "teach.tries=3"),
+            *("benchmarks=[aime24]", "eval.sweep=[2,6]", "gsr.validation.m=3", "eval.repeats=4"),
         ],
     )
     numbers = derived(config, from_mapping(GsrConfig, config.gsr, "gsr"))
@@ -72,4 +74,5 @@ def test_derived_numbers_worked_out_by_hand() -> None:
     assert numbers["tokens of a step, at most"] == 60 * 80 + 24 * 240
     assert numbers["candidates of the student"] == "120, and 80 sets of 5 of them"
     assert numbers["targets of the teacher"] == "100 direct, 80 refinements, in 3 tries each at most (oracle)"
+    assert numbers["responses to a problem in eval"] == "7 candidates, 6 refinements; 4 times"
     assert numbers["weights of the stages in the loss"] == "0.75 candidates, 0.25 refinements"

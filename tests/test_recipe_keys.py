@@ -46,7 +46,7 @@ def is_known(key: tuple[str, ...], schema: Any) -> bool:
 
 OURS_AT_THE_ROOT = {
     "defaults", "base_model", "run_dir", "skip_stages", "recipe", "problems", "warmup", "teach", "eval", "gsr", "sft",
-    "variants",
+    "variants", "benchmarks", "tokenizer",
 }  # fmt: skip
 # Fields of verl's dataclasses that its YAML leaves out.
 NOT_IN_VERL_S_YAML = {

@@ -29,7 +29,10 @@ SERVERS = tuple(
     for key in ("urls", "api_key_env", "concurrency", "timeout_s", "retry_s", "price_in", "price_out", "engine")
 )
 # May differ from one start of a run to the next.
-OPERATIONAL = ("skip_stages", "run_dir", "eval.", "trainer.", "sft.trainer.", "ray_kwargs.", AGENT_LOOPS, *SERVERS)
+OPERATIONAL = (
+    *("skip_stages", "run_dir", "eval.", "benchmarks", "tokenizer", "trainer.", "sft.trainer.", "ray_kwargs."),
+    *(AGENT_LOOPS, *SERVERS),
+)
 STAGES = ("data", "warmup", "teach", "sft", "train", "eval", "report")
 
 
@@ -65,7 +68,7 @@ def steps(config: DictConfig) -> list[Step]:
 
 
 def _evaluation(folder: RunFolder, name: str, model: Path | None, *more: str) -> Step:
-    overrides = (f"eval.name={name}", *([f"eval.model={model}"] if model else []), *more)
+    overrides = (f"eval.name={name}", f"eval.model={model or 'null'}", "benchmarks=null", *more)
     return Step("eval", folder.episodes(name), overrides)
 
 

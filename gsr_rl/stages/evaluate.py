@@ -1,4 +1,4 @@
-"""Stage `eval`: episodes of one model on the held-out problems."""
+"""Stage `eval`: episodes of one model on the held-out problems, by vLLM in this process; or on `benchmarks`."""
 
 from collections.abc import Sequence
 
@@ -13,6 +13,10 @@ from gsr_rl.stages.layout import RunFolder, base_model
 
 def run(config: DictConfig) -> None:
     """Write `<run_dir>/episodes/<eval.name>.jsonl`."""
+    if config.benchmarks is not None:
+        from gsr_rl.stages import benchmarks
+
+        return benchmarks.run(config)
     if not config.eval.name:
         raise UsageError("eval.name: missing; name the model in the report, for example eval.name=base")
     from gsr_rl.stages.sampler import Sampler, sample_in_parts

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -55,7 +56,7 @@ def at_urls(served: Served, engine: Mapping[str, Any], log: Path) -> Iterator[Se
         log: file for the server's output.
 
     Raises:
-        UsageError: the server ends before it answers; names its log.
+        UsageError: the server ends before it answers, or before the block does; names its log.
     """
     if served.urls:
         yield served
@@ -73,7 +74,8 @@ def at_urls(served: Served, engine: Mapping[str, Any], log: Path) -> Iterator[Se
         )
     try:
         _wait(process, f"{served.model}", port, log)
-        yield replace(served, urls=[f"http://{HOST}:{port}/v1"])
+        with _watched(process, f"{served.model}", log):
+            yield replace(served, urls=[f"http://{HOST}:{port}/v1"])
     finally:
         _end(process)
 
@@ -113,6 +115,30 @@ def _wait(process: "subprocess.Popen[bytes]", model: str, port: int, log: Path) 
             print(f"gsr-rl: vllm serve {model} starts, {said - started:.0f} s so far; log in {log}", flush=True)
         time.sleep(0.5)
     print(f"gsr-rl: vllm serve {model} answers after {time.monotonic() - started:.0f} s; log in {log}", flush=True)
+
+
+@contextmanager
+def _watched(process: "subprocess.Popen[bytes]", model: str, log: Path) -> Iterator[None]:
+    """Interrupt the block if the server ends within it: a client waits for one that is away."""
+    left = threading.Event()
+
+    def watch() -> None:
+        process.wait()
+        if not left.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if process.poll() is None:  # the user's
+            raise
+        mend = "what was answered stays, and the same command goes on from there"
+        raise UsageError(
+            f"vllm serve {model}: ended with exit code {process.returncode} at work; its log says why: {log}; {mend}"
+        ) from None
+    finally:
+        left.set()
 
 
 def _is_healthy(port: int) -> bool:
