@@ -104,8 +104,8 @@ def _evaluation(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
     section = eval_config(config)
     design = section.design(gsr)
     refinements = design.sets * design.rounds or design.m * len(design.sizes)
-    once = f"{design.pool} candidates, {refinements} refinements"
-    return {"responses to a problem in eval": f"{once}; {section.repeats} times"}
+    responses = f"{design.pool} candidates, {refinements} refinements; {section.repeats} times"
+    return {"responses to a problem in eval": responses}
 
 
 def _tokens(config: DictConfig, gsr: GsrConfig) -> int:

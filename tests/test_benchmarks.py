@@ -21,13 +21,15 @@ from tiny import tiny_tokenizer
 from gsr_rl.cli import main
 from gsr_rl.compose import load_recipe
 from gsr_rl.config import from_mapping
-from gsr_rl.episode import Episode, read_episodes
+from gsr_rl.episode import Episode, Problem, read_episodes
 from gsr_rl.errors import UsageError
 from gsr_rl.evaluation import evaluate
 from gsr_rl.preflight import check
 from gsr_rl.prompts import PromptSet, encode_prompt
 from gsr_rl.stages import evaluate as evaluate_stage
 from gsr_rl.stages import serve
+from gsr_rl.stages.benchmarks import items_of, load_benchmarks
+from gsr_rl.stages.eval_config import short_name
 
 N = 6
 
@@ -189,6 +191,42 @@ def test_a_sweep_has_files_for_each_k(tmp_path: Path, exam: Path, capsys: pytest
     assert [line.split()[:2] for line in lines[:3]] == [["sums", "2"], ["sums", "3"], ["sums", "5"]]
 
 
+def test_named_benchmarks() -> None:
+    (problems,) = load_benchmarks(["knights_knaves"], None)
+    assert len(problems) == 600 and {one.dataset for one in problems} == {"knights_knaves"}
+
+
+def test_a_control_is_among_the_first_problems_of_each_benchmark() -> None:
+    first, second, alone = (
+        [Problem(str(i), name, "?", "1") for i in range(n)] for name, n in (("a", 4), ("b", 2), ("c", 1))
+    )
+    items = items_of([first, second, alone], repeats=2, swapped=3)
+    assert [(one.problem.dataset + one.problem.id, one.repeat) for one in items[:4]] == [
+        ("a0", 0),
+        ("a0", 1),
+        ("a1", 0),
+        ("a1", 1),
+    ]
+    others = {one.problem.dataset + one.problem.id: one.other.id for one in items if one.other}
+    assert others == {"a0": "1", "a1": "2", "a2": "0", "b0": "1", "b1": "0"}
+    assert all(one.other is None for one in items if one.repeat)
+    assert all(one.other is None for one in items_of([first], repeats=1, swapped=1))
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("Qwen/Qwen2.5-7B-Instruct", "Qwen2.5-7B-Instruct"),
+        ("gpt 4: mini", "gpt-4-mini"),
+        ("{folder}/train/model", "train-model"),
+        ("{folder}/train/model/", "train-model"),
+    ],
+)
+def test_names_of_models_in_files(tmp_path: Path, model: str, name: str) -> None:
+    (tmp_path / "train" / "model").mkdir(parents=True)
+    assert short_name(model.format(folder=tmp_path)) == name
+
+
 def test_rounds(tmp_path: Path, exam: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recursion = ["eval.population=5", "eval.rounds=2", "gsr.k=3"]
     with ScriptedServer(adder) as server:
@@ -332,7 +370,7 @@ def test_killed_and_started_again_it_asks_for_what_is_owed(tmp_path: Path, exam:
     half = threading.Event()
 
     def handler(body: Body) -> Act:
-        if server.seen == owed // 2:
+        if server.seen >= owed // 2:
             half.set()
         return adder(body)
 
@@ -393,6 +431,7 @@ ROWS = {
         ("{exam}", ["eval.population=9", "eval.sweep=[2]"], "eval.sweep=[2]: must be null beside eval.population"),
         ("{exam}", ["eval.population=9", "gsr.validation.m=2"], "gsr.validation.m=2: must be 1 beside eval.population"),
         ("{exam}", ["tokenizer=/nowhere/at/all"], "model /nowhere/at/all: cannot be read"),
+        ("aime25", ["problems.mirror=/nowhere"], "aime25: /nowhere/math-ai/aime25/test.jsonl: cannot be read"),
         ("{exam}", ["eval.server.timeout_s=0"], "eval.server.timeout_s=0.0: must be above 0 seconds"),
     ],
 )

@@ -188,14 +188,14 @@ def test_rounds_refine_the_refinements_of_the_round_before() -> None:
 
 
 def test_sets_of_a_round_are_drawn_evenly() -> None:
-    """Over many problems each candidate is in about as many sets: 60 problems of 5 sets of 2 of 5, 120 each."""
+    """Over many problems each candidate is in about as many sets: 30 problems of 5 sets of 2 of 5, 60 each."""
     one, model = plan(Design([2], 5, 1, extra=0, sets=5)), Model()
     counts: Counter[str] = Counter()
-    for i in range(60):
+    for i in range(30):
         _, rows = played(one, Item(replace(ONE, id=str(i))), 2, model)
         counts.update(text.split("/")[1] for row in rows for text in texts(row.candidates))
-    sigma = math.sqrt(300 * 0.4 * 0.6)
-    assert all(abs(count - 120) < 4 * sigma for count in counts.values()) and sum(counts.values()) == 600
+    sigma = math.sqrt(150 * 0.4 * 0.6)
+    assert all(abs(count - 60) < 4 * sigma for count in counts.values()) and sum(counts.values()) == 300
 
 
 def test_scores_of_the_whole_pool() -> None:

@@ -139,7 +139,7 @@ def check_benchmarks(benchmarks: Any) -> list[str]:
         UsageError: no list of them, one of them twice, a training set, or neither a set nor a file that is there.
     """
     is_list = isinstance(benchmarks, Sequence) and not isinstance(benchmarks, str)
-    names = list(benchmarks) if is_list else [benchmarks]
+    names: list[Any] = list(benchmarks) if is_list else [benchmarks]
     listed = bool(names) and all(isinstance(one, str) for one in names) and len(set(names)) == len(names)
     require(listed, "benchmarks", names, "a list of different set names and files, such as [aime24,mine.jsonl]")
     for name in names:
