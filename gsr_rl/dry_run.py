@@ -104,7 +104,7 @@ def _evaluation(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
     section = eval_config(config)
     design = section.design(gsr)
     refinements = design.sets * design.rounds or design.m * len(design.sizes)
-    responses = f"{design.pool} candidates, {refinements} refinements; {section.repeats} times"
+    responses = f"candidates {design.pool}, refinements {refinements}, repeats {section.repeats}"
     return {"responses to a problem in eval": responses}
 
 

@@ -74,5 +74,5 @@ def test_derived_numbers_worked_out_by_hand() -> None:
     assert numbers["tokens of a step, at most"] == 60 * 80 + 24 * 240
     assert numbers["candidates of the student"] == "120, and 80 sets of 5 of them"
     assert numbers["targets of the teacher"] == "100 direct, 80 refinements, in 3 tries each at most (oracle)"
-    assert numbers["responses to a problem in eval"] == "7 candidates, 6 refinements; 4 times"
+    assert numbers["responses to a problem in eval"] == "candidates 7, refinements 6, repeats 4"
     assert numbers["weights of the stages in the loss"] == "0.75 candidates, 0.25 refinements"
