@@ -121,6 +121,8 @@ def _wait(process: "subprocess.Popen[bytes]", model: str, port: int, log: Path) 
 def _watched(process: "subprocess.Popen[bytes]", model: str, log: Path) -> Iterator[None]:
     """Interrupt the block if the server ends within it: a client waits for one that is away."""
     left = threading.Event()
+    # A shell has its background jobs ignore the interrupt.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def watch() -> None:
         process.wait()
@@ -139,6 +141,7 @@ def _watched(process: "subprocess.Popen[bytes]", model: str, log: Path) -> Itera
         ) from None
     finally:
         left.set()
+        signal.signal(signal.SIGINT, before)
 
 
 def _is_healthy(port: int) -> bool:
