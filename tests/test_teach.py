@@ -275,7 +275,12 @@ def test_an_interrupt_is_told_apart_and_what_is_done_stays(tmp_path: Path) -> No
 
     with ScriptedServer(handler, delay=0.05) as server:
         command = [sys.executable, str(REPO / "bench" / "teach_work.py"), server.url, f"--folder={tmp_path}"]
-        process = subprocess.Popen([*command, "--concurrency=4", "--problems=500"], stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [*command, "--concurrency=4", "--problems=500"],
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
+        )
         assert process.stderr is not None
         assert enough.wait(60)
         process.send_signal(signal.SIGINT)
