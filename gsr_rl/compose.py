@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -14,9 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from gsr_rl.config import GsrConfig
+from gsr_rl.config import GsrConfig, from_mapping
 from gsr_rl.errors import UsageError
 from gsr_rl.recipes import RECIPE_FILE, recipe_names, recipes_dir
+
+T = TypeVar("T")
 
 
 def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -89,3 +91,9 @@ def rl_config(config: DictConfig) -> DictConfig:
 def sft_config(config: DictConfig) -> DictConfig:
     """verl's SFT configuration as a root of its own, which is how its keys refer to each other."""
     return OmegaConf.create(OmegaConf.to_container(config.sft, resolve=False))  # pyright: ignore[reportReturnType]
+
+
+def typed_section(config: DictConfig, key: str, cls: type[T]) -> T:
+    """A section of ours as its dataclass; an unknown key or a value of the wrong type is a UsageError that names it."""
+    values: Any = OmegaConf.to_container(config[key], resolve=True)
+    return from_mapping(cls, values, key)

@@ -30,7 +30,7 @@ from gsr_rl.stages.eval_config import OF_THE_CHAIN, Role, Roles, check_benchmark
 from gsr_rl.stages.eval_table import table
 from gsr_rl.stages.layout import RunFolder
 from gsr_rl.stages.serve import at_urls, engine_arguments
-from gsr_rl.stages.teachers import gsr_config
+from gsr_rl.stages.teachers import gsr_config, sampling_parameters
 from rewards.pool import shared
 
 Work = Callable[[Ask, Item], Awaitable[None]]
@@ -140,10 +140,8 @@ def _asked(config: DictConfig, role: Role, tokenizer: str | None) -> Asked:
         tokenizer = str(role.served.model)
 
     def parameters(sampling: Sampling, max_tokens: int) -> dict[str, Any]:
-        top_k = {} if sampling.top_k == -1 else {"top_k": sampling.top_k}
-        template = {"chat_template_kwargs": chat_kwargs} if chat_kwargs and role.is_remote else {}
-        sampled = {"temperature": sampling.temperature, "top_p": sampling.top_p, **top_k, "max_tokens": max_tokens}
-        return {**sampled, **template, **role.served.extra_body}
+        template = chat_kwargs if role.is_remote else {}
+        return {**sampling_parameters(sampling, max_tokens, template), **role.served.extra_body}
 
     return Asked(
         role.name,

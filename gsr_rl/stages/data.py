@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from data_prep.difficulty import pass_rates, select
@@ -18,7 +18,8 @@ from data_prep.rows import write_rl_rows
 from data_prep.sets import SETS
 from data_prep.settle import settle
 from data_prep.tables import write_jsonl
-from gsr_rl.config import ProblemsConfig, from_mapping, require
+from gsr_rl.compose import typed_section
+from gsr_rl.config import ProblemsConfig, require
 from gsr_rl.episode import Problem
 from gsr_rl.errors import UsageError
 from gsr_rl.files import replacing
@@ -30,8 +31,7 @@ SPLITS = ("train", "dev", "held_out")
 
 def wanted_problems(config: DictConfig) -> ProblemsConfig:
     """The `problems:` section, typed and in range; UsageError names the key, what is wrong and the mend."""
-    values: Any = OmegaConf.to_container(config.problems, resolve=True)
-    return from_mapping(ProblemsConfig, values, "problems")
+    return typed_section(config, "problems", ProblemsConfig)
 
 
 def check(config: DictConfig) -> ProblemsConfig:

@@ -15,7 +15,8 @@ from data_prep.endpoints import Served
 from data_prep.episodes import Design
 from data_prep.hub import check_source
 from data_prep.sets import SETS
-from gsr_rl.config import GsrConfig, from_mapping, require
+from gsr_rl.compose import typed_section
+from gsr_rl.config import GsrConfig, require
 from gsr_rl.stages.layout import base_model
 from gsr_rl.stages.serve import engine_arguments
 from gsr_rl.stages.teachers import gsr_config
@@ -119,8 +120,7 @@ def eval_config(config: DictConfig) -> EvalConfig:
     Raises:
         UsageError: one line that names the key, what is wrong and the mend.
     """
-    values: Any = OmegaConf.to_container(config.eval, resolve=True)
-    section = from_mapping(EvalConfig, values, "eval")
+    section = typed_section(config, "eval", EvalConfig)
     section.design(gsr_config(config))
     if config.benchmarks is None:
         asked = {"repeats": section.repeats > 1, "refiner.model": section.refiner.model}

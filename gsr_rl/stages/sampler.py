@@ -10,15 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from transformers import AutoTokenizer
 from vllm import LLM, SamplingParams, TokensPrompt
 
 from data_prep.candidates import Judge, show
-from gsr_rl.config import GsrConfig, Sampling, from_mapping
+from gsr_rl.config import Sampling
 from gsr_rl.episode import Episode, Problem, Response, read_episodes, write_episodes
 from gsr_rl.prompts import encode_prompt, shuffled_order
 from gsr_rl.stages.serve import engine_arguments
+from gsr_rl.stages.teachers import gsr_config
 from rewards.answers import extract_answer
 
 # Problems that are sampled at a time: what an interrupt costs at most. Fewer would leave the engine's batch half empty.
@@ -52,7 +53,7 @@ class Sampler:
     """A model with the sampling of `gsr.validation`."""
 
     def __init__(self, config: DictConfig, model: str, judge: Judge) -> None:
-        self.gsr = from_mapping(GsrConfig, OmegaConf.to_container(config.gsr, resolve=True), "gsr")  # pyright: ignore
+        self.gsr = gsr_config(config)
         self.judge = judge
         self.prompt_length = int(config.actor_rollout_ref.rollout.prompt_length)
         self.chat_kwargs: dict[str, Any] = dict(config.data.apply_chat_template_kwargs)

@@ -1,19 +1,20 @@
 """Who samples and who teaches by a recipe's `teach:` section, and what of it a stage needs."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from data_prep.candidates import CandidatePrompt
 from data_prep.endpoints import Served
 from data_prep.teach_config import TeachConfig
-from gsr_rl.config import GsrConfig, from_mapping
+from gsr_rl.compose import typed_section
+from gsr_rl.config import GsrConfig, Sampling
 from gsr_rl.stages.layout import RunFolder
 
 
 def gsr_config(config: DictConfig) -> GsrConfig:
-    values: Any = OmegaConf.to_container(config.gsr, resolve=True)
-    return from_mapping(GsrConfig, values, "gsr")
+    return typed_section(config, "gsr", GsrConfig)
 
 
 def teach_config(config: DictConfig) -> TeachConfig:
@@ -22,25 +23,28 @@ def teach_config(config: DictConfig) -> TeachConfig:
     Raises:
         UsageError: one line that names the key, what is wrong and the mend.
     """
-    values: Any = OmegaConf.to_container(config.teach, resolve=True)
-    teach = from_mapping(TeachConfig, values, "teach")
+    teach = typed_section(config, "teach", TeachConfig)
     teach.check(gsr_config(config))
     return teach
+
+
+def sampling_parameters(sampling: Sampling, max_tokens: int, template: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the API. `template`: arguments of the chat template, for a server that applies it."""
+    return {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        **({"top_k": sampling.top_k} if sampling.top_k != -1 else {}),
+        "max_tokens": max_tokens,
+        **({"chat_template_kwargs": dict(template)} if template else {}),
+    }
 
 
 def candidate_prompt(config: DictConfig) -> CandidatePrompt:
     """How a server is asked for candidates: with the sampling that they have everywhere."""
     gsr, student = gsr_config(config), teach_config(config).student
-    sampling, chat_kwargs = gsr.validation.candidate, dict(config.data.apply_chat_template_kwargs)
-    parameters = {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        **({"top_k": sampling.top_k} if sampling.top_k != -1 else {}),
-        "max_tokens": gsr.candidate_tokens,
-        **({"chat_template_kwargs": chat_kwargs} if chat_kwargs else {}),
-        **student.extra_body,
-    }
-    return CandidatePrompt(gsr.prompts, parameters, gsr.seed)
+    template = config.data.apply_chat_template_kwargs
+    parameters = sampling_parameters(gsr.validation.candidate, gsr.candidate_tokens, template)
+    return CandidatePrompt(gsr.prompts, {**parameters, **student.extra_body}, gsr.seed)
 
 
 def servers_owed(config: DictConfig, stage: str, teach: TeachConfig) -> dict[str, Served]:
