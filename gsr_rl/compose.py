@@ -15,10 +15,18 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from gsr_rl.config import GsrConfig, from_mapping
+from gsr_rl.cpu.instructions import fast_dtype
 from gsr_rl.errors import UsageError
 from gsr_rl.recipes import RECIPE_FILE, recipe_names, recipes_dir
 
 T = TypeVar("T")
+
+# Where recipes/cpu.yaml says `${cpu_dtype:}`.
+CPU_DTYPES = (
+    "sft.engine.mixed_precision.param_dtype",
+    "actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype",
+    "actor_rollout_ref.rollout.dtype",
+)
 
 
 def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -39,11 +47,15 @@ def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> DictConfig:
     _refuse_unknown_keys(path)
     agent_loops = str((recipes_dir() / "agent_loop.yaml").resolve())
     config.actor_rollout_ref.rollout.agent.agent_loop_config_path = agent_loops
+    for key in CPU_DTYPES:  # by value: verl's processes do not know the resolver
+        if (dtype := OmegaConf.select(config, key)) is not None:
+            OmegaConf.update(config, key, dtype)
     return config
 
 
 def _compose(path: Path, overrides: list[str]) -> DictConfig:
     ConfigStore.instance().store(name="gsr_defaults", node=asdict(GsrConfig()))
+    OmegaConf.register_new_resolver("cpu_dtype", fast_dtype, replace=True)
     search = f"hydra.searchpath=[file://{recipes_dir().resolve()},file://{_verl_config_dir()}]"
     try:
         with initialize_config_dir(str(path.parent), version_base=None):

@@ -9,6 +9,7 @@ from omegaconf.errors import InterpolationKeyError
 
 from gsr_rl.compose import load_recipe, rl_config, sft_config
 from gsr_rl.config import GsrConfig
+from gsr_rl.cpu.instructions import fast_dtype
 from gsr_rl.errors import UsageError
 from gsr_rl.recipes import recipe_names, recipes_dir
 
@@ -30,6 +31,18 @@ def test_a_recipe_is_composed_over_the_base_with_overrides_on_top() -> None:
     assert config.gsr.easy_probability == GsrConfig().easy_probability  # of the defaults
     assert config.trainer.v1.trainer_mode == "gsr"
     assert Path(config.actor_rollout_ref.rollout.agent.agent_loop_config_path).is_file()
+
+
+def test_a_recipe_for_the_cpu_computes_in_the_dtype_that_this_one_is_fast_in() -> None:
+    for overrides, rollout in ([], fast_dtype()), (["actor_rollout_ref.rollout.dtype=float16"], "float16"):
+        config = load_recipe("quickstart_cpu", overrides)
+        written: Any = OmegaConf.to_container(config, resolve=False)  # verl's processes cannot resolve it
+        assert written["actor_rollout_ref"]["rollout"]["dtype"] == rollout
+        actor = written["actor_rollout_ref"]["actor"]["fsdp_config"]
+        assert actor["mixed_precision"] == written["sft"]["engine"]["mixed_precision"] == {"param_dtype": fast_dtype()}
+    config = load_recipe("gsr_qwen2_5_7b")
+    assert config.actor_rollout_ref.rollout.dtype == "bfloat16"
+    assert "mixed_precision" not in config.actor_rollout_ref.actor.fsdp_config
 
 
 def test_the_two_trainers_get_configurations_of_their_own() -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import torch
 
+from gsr_rl.cpu.instructions import fast_dtype
+
 
 def run_python(code: str, platform: str | None) -> subprocess.CompletedProcess[str]:
     env = {key: value for key, value in os.environ.items() if key != "VERL_PLATFORM"}
@@ -159,6 +161,61 @@ def test_verl_has_no_engine_for_a_cpu_before_ours_is_imported() -> None:
     )
 
 
+# Precision
+
+
+@pytest.mark.parametrize(
+    ("flags", "dtype"),
+    [
+        ("fpu fma avx avx2", "float32"),
+        ("avx2 avx512f avx512_bf16", "bfloat16"),
+        ("avx2 avx512f amx_bf16 amx_tile", "bfloat16"),
+        ("avx2 avx512f avx512bw avx512_vnni", "float32"),
+    ],
+)
+def test_the_dtype_is_what_the_processor_has_instructions_for(tmp_path: Path, flags: str, dtype: str) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: avx512_bf16\n\nprocessor\t: 1\n")
+    assert fast_dtype(str(cpuinfo)) == dtype
+    assert fast_dtype(str(tmp_path / "none")) == "float32"
+
+
+def test_verl_s_engine_computes_in_the_dtype_of_mixed_precision(verl: ModuleType) -> None:
+    import inspect
+
+    from verl.utils.torch_dtypes import PrecisionType
+    from verl.workers.config import FSDPEngineConfig
+    from verl.workers.engine.fsdp import transformer_impl
+
+    config = FSDPEngineConfig(mixed_precision={"param_dtype": "float32"})
+    assert config.mixed_precision == {"param_dtype": "float32"}
+    assert (PrecisionType.to_dtype("float32"), PrecisionType.to_dtype("bfloat16")) == (torch.float32, torch.bfloat16)
+    engine = inspect.getsource(transformer_impl)
+    assert 'to_dtype(mixed_precision_config.get("param_dtype", "bf16"))' in engine
+    assert "self._autocast_dtype = param_dtype" in engine
+    assert "if autocast_dtype == torch.float32" in engine  # no autocast then
+
+
+def test_torch_takes_huge_pages_when_the_variable_is_set() -> None:
+    # madvised memory shows as VmFlags "hg" in smaps.
+    code = (
+        "import sys, torch\n"
+        "x = torch.ones(1 << 24)\n"
+        "mapping = ''\n"
+        "for line in open('/proc/self/smaps'):\n"
+        "    first = line.split()[0]\n"
+        "    if '-' in first and not first.endswith(':'):\n"
+        "        low, high = (int(end, 16) for end in first.split('-'))\n"
+        "        inside = low <= x.data_ptr() + (1 << 23) < high\n"
+        "    elif first == 'VmFlags:' and inside:\n"
+        "        sys.exit(0 if 'hg' in line.split() else 1)\n"
+        "sys.exit(2)"
+    )
+    for value, exit_code in (("1", 0), ("0", 1)):
+        env = {**os.environ, "THP_MEM_ALLOC_ENABLE": value}
+        assert subprocess.run([sys.executable, "-c", code], env=env, timeout=120).returncode == exit_code
+
+
 # vLLM
 
 
@@ -177,10 +234,13 @@ def test_vllm_s_layers_import_the_repacking_when_they_need_it(module: str) -> No
     assert "dispatch_cpu_unquantized_gemm" in imports(everywhere)
 
 
+DTYPE = getattr(torch, fast_dtype())  # what vLLM has a kernel for here
+
+
 class PlainLayer(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.weight = torch.nn.Parameter(torch.randn(64, 64, dtype=torch.bfloat16), requires_grad=False)
+        self.weight = torch.nn.Parameter(torch.randn(64, 64, dtype=DTYPE), requires_grad=False)
 
 
 def test_stock_vllm_still_takes_the_plain_weight_away(verl: ModuleType) -> None:
@@ -206,7 +266,7 @@ def test_the_worker_extension_keeps_the_plain_weight(verl: ModuleType, monkeypat
     for method in (object.__new__(UnquantizedLinearMethod), UnquantizedEmbeddingMethod()):
         layer: Any = PlainLayer()
         method.process_weights_after_loading(layer)
-        x = torch.randn(2, 64, dtype=torch.bfloat16)
+        x = torch.randn(2, 64, dtype=DTYPE)
         with torch.no_grad():
             before = layer.cpu_linear(x, layer.weight, None)
             assert torch.equal(before, torch.nn.functional.linear(x, layer.weight))

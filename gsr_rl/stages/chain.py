@@ -14,7 +14,7 @@ from typing import Any, cast
 import psutil
 from omegaconf import DictConfig, OmegaConf
 
-from gsr_rl.compose import load_recipe
+from gsr_rl.compose import CPU_DTYPES, load_recipe
 from gsr_rl.errors import UsageError
 from gsr_rl.files import replacing
 from gsr_rl.preflight import check
@@ -31,7 +31,7 @@ SERVERS = tuple(
 # May differ from one start of a run to the next.
 OPERATIONAL = (
     *("skip_stages", "run_dir", "eval.", "benchmarks", "tokenizer", "trainer.", "sft.trainer.", "ray_kwargs."),
-    *(AGENT_LOOPS, *SERVERS),
+    *(AGENT_LOOPS, *CPU_DTYPES, *SERVERS),
 )
 STAGES = ("data", "warmup", "teach", "sft", "train", "eval", "report")
 
