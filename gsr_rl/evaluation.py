@@ -88,7 +88,12 @@ def _most_candidates(problems: Problems) -> int:
 
 
 def why_figures(problems: Problems) -> Figures:
-    """Accuracy by number of correct candidates, agreement and controls (see `gsr_rl.metrics`), and lengths."""
+    """Why the gap is what it is.
+
+    "by_correct": accuracy by the number of correct candidates (GSR, arXiv 2509.00084, analyses this as N_c);
+    "agreement": see `gsr_rl.metrics.agreement`; "controls": selfRef@K means something where it is above both, direct
+    responses that the refiner did not see, and refinements that were given another problem's candidates; "lengths".
+    """
     rows = problems.rows
     m = _mean_number([one.refinements for one in rows])
     correct = [sum(r.correct for r in one.candidates) for one in rows]

@@ -208,33 +208,8 @@ def _selfref_by_problem(episodes: Sequence[Episode]) -> dict[tuple[str, str], tu
     return {name: (sum(map(share_correct, sets)) / len(sets), sum(map(len, sets))) for name, sets in rows.items()}
 
 
-def accuracy_by_correct(episodes: Sequence[Episode]) -> list[dict[str, float | None]]:
-    """Accuracy of the refinement by the number of correct candidates (GSR, arXiv 2509.00084, analyses this as N_c).
-
-    Returns:
-        One row for each count 0..K: {"correct", "n" (sets with refinements), "accuracy" (None if n is 0)}; several
-        refinements of a set are averaged first.
-    """
-    sets: list[list[float]] = [[] for _ in range(max((len(e.candidates) for e in episodes), default=0) + 1)]
-    for episode in episodes:
-        if episode.refinements:
-            sets[sum(r.correct for r in episode.candidates)].append(share_correct(episode.refinements))
-    return [{"correct": c, "n": len(hits), "accuracy": _mean(hits)} for c, hits in enumerate(sets)]
-
-
-def refinement_agreement(episodes: Sequence[Episode]) -> dict[str, float | None]:
-    """Controls: does the refiner copy, or write something new? Means of `agreement` over the sets with refinements.
-
-    Returns:
-        {"n" (such sets), "majority", "any_candidate", "novel", "no_answer"}; None if n is 0.
-    """
-    rows = [agreement(episode) for episode in episodes if episode.refinements]
-    keys = ("majority", "any_candidate", "novel", "no_answer")
-    return {"n": len(rows)} | {key: _mean([row[key] for row in rows]) for key in keys}
-
-
 def agreement(episode: Episode) -> dict[str, float]:
-    """Shares of the refinements of one set.
+    """Control: does the refiner copy, or write something new? Shares of the refinements of one set.
 
     "majority": those whose answer is the plurality answer, a tie of t classes counting 1/t; "any_candidate": whose
     answer is that of any candidate; "novel": of none; "no_answer": without an answer, which is neither.
@@ -252,20 +227,3 @@ def _is_among(answer: str | None, others: Sequence[str | None]) -> bool:
     if answer is None:
         return False
     return answer in others or any(other is not None and equivalent(other, answer) for other in dict.fromkeys(others))
-
-
-def refinement_controls(episodes: Sequence[Episode]) -> dict[str, float | None]:
-    """Controls: does the refiner use its candidates, or just solve the problem again?
-
-    Returns:
-        {"direct_again": accuracy of direct responses that the refiner did not see, "selfref_swapped": accuracy of
-        refinements that were given the candidates of another problem, "swapped_n": rows with such}; averaged over the
-        responses of a row, then over rows; None if there are none. selfRef@K means something where it is above both.
-    """
-    again = [share_correct(one.extra_candidates) for one in episodes if one.extra_candidates]
-    swapped = [share_correct(one.swapped_refinements) for one in episodes if one.swapped_refinements]
-    return {"direct_again": _mean(again), "selfref_swapped": _mean(swapped), "swapped_n": len(swapped)}
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None

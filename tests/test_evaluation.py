@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -150,6 +151,15 @@ def test_by_hand() -> None:
     assert toy["lengths"]["candidates"]["cut_off"]["value"] == pytest.approx(1 / 9)
     assert toy["lengths"]["refinements"]["no_answer"]["value"] == pytest.approx(1 / 6)
     assert "rounds" not in toy
+
+
+def test_controls_by_hand() -> None:
+    p, q, r = HAND
+    rows = [replace(p, swapped_refinements=of("1")), replace(q, swapped_refinements=of("000-")), r]
+    controls = evaluate(rows)["toy"]["controls"]
+    assert controls["direct_again"]["value"] == pytest.approx(1 / 3)
+    assert (controls["selfref_swapped"]["value"], controls["swapped_n"]) == ((0 + 3 / 4) / 2, 2)
+    assert evaluate([replace(r, extra_candidates=())])["toy"]["controls"]["direct_again"]["value"] is None
 
 
 def test_rounds_by_hand() -> None:

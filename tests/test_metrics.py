@@ -1,7 +1,6 @@
 """gsr_rl.metrics: numbers worked out by hand, properties of the summary."""
 
 import math
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -9,14 +8,7 @@ from hypothesis import strategies as st
 
 from gsr_rl.episode import Episode, Response
 from gsr_rl.errors import UsageError
-from gsr_rl.metrics import (
-    accuracy_by_correct,
-    episode_scores,
-    refinement_agreement,
-    refinement_controls,
-    selfref_change,
-    summarize,
-)
+from gsr_rl.metrics import agreement, episode_scores, selfref_change, summarize
 
 GOLD = "0"
 
@@ -192,53 +184,28 @@ def test_bounds_and_identities(cases: list[tuple[str, str, str]]) -> None:
     assert mended - broken == pytest.approx(values["refinement_gap"])
 
 
-def test_accuracy_by_correct() -> None:
-    rows = [*FOUR, episode("1112", "1", id="e"), episode("0000", "", id="f")]
-    assert accuracy_by_correct(rows) == [
-        {"correct": 0, "n": 2, "accuracy": 0.25},
-        {"correct": 1, "n": 1, "accuracy": 1.0},
-        {"correct": 2, "n": 1, "accuracy": 0.5},
-        {"correct": 3, "n": 1, "accuracy": 1.0},
-        {"correct": 4, "n": 0, "accuracy": None},
-    ]
-
-
-def test_refinement_agreement() -> None:
-    # a copies the majority; b takes the minority and writes nothing; c is in a tie of two; d writes something new
-    rows = [episode("0001", "0"), episode("1110", "0-"), episode("0101", "0"), episode("12-3", "4"), episode("11")]
-    assert refinement_agreement(rows) == {
-        "n": 4,
-        "majority": 1.5 / 4,
-        "any_candidate": 2.5 / 4,
-        "novel": 1 / 4,
-        "no_answer": 0.5 / 4,
-    }
-    nothing = {"majority": None, "any_candidate": None, "novel": None, "no_answer": None}
-    assert refinement_agreement([]) == {"n": 0} | nothing
-
-
-def test_refinement_controls() -> None:
-    rows = [
-        replace(episode("00", "0", extra="01"), swapped_refinements=responses("1")),
-        replace(episode("00", "0", extra="1"), swapped_refinements=responses("000-")),
-        episode("00", "0"),
-    ]
-    # Two rows have either: (1/2 + 0) / 2, and (0 + 3/4) / 2.
-    assert refinement_controls(rows) == {"direct_again": 0.25, "selfref_swapped": 0.375, "swapped_n": 2}
-    assert refinement_controls([]) == {"direct_again": None, "selfref_swapped": None, "swapped_n": 0}
+@pytest.mark.parametrize(
+    ("candidates", "refinements", "majority", "any_candidate", "novel", "no_answer"),
+    [
+        ("0001", "0", 1, 1, 0, 0),  # copies the majority
+        ("1110", "0-", 0, 0.5, 0, 0.5),  # takes the minority, and writes nothing
+        ("0101", "0", 0.5, 1, 0, 0),  # one of two that tie
+        ("12-3", "4", 0, 0, 1, 0),
+        ("--", "4", 0, 0, 1, 0),
+    ],
+)
+def test_agreement(
+    candidates: str, refinements: str, majority: float, any_candidate: float, novel: float, no_answer: float
+) -> None:
+    expected = {"majority": majority, "any_candidate": any_candidate, "novel": novel, "no_answer": no_answer}
+    assert agreement(episode(candidates, refinements)) == expected
 
 
 def test_agreement_is_mathematical() -> None:
     candidates = tuple(Response("", answer, False) for answer in ("1/2", "0.5", "3"))
     refined = (Response("", r"\frac{1}{2}", False),)
-    row = Episode("1", "toy", "?", "7", candidates, refined)
-    assert refinement_agreement([row]) == {
-        "n": 1,
-        "majority": 1.0,
-        "any_candidate": 1.0,
-        "novel": 0.0,
-        "no_answer": 0.0,
-    }
+    expected = {"majority": 1, "any_candidate": 1, "novel": 0, "no_answer": 0}
+    assert agreement(Episode("1", "toy", "?", "7", candidates, refined)) == expected
 
 
 def test_selfref_change_is_paired_over_the_problems_of_both() -> None:
