@@ -54,6 +54,7 @@ def test_a_run_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
     claim(config())
     (tmp_path / "run" / "data").mkdir()
     claim(config("skip_stages=[train]", "trainer.total_training_steps=99"))  # where to go on, and how far
+    claim(config("actor_rollout_ref.rollout.dtype=float16"))  # on another processor
     with pytest.raises(UsageError, match=r"run_dir=.*/run: belongs to another configuration \(gsr.k=4, here 5\)"):
         claim(config("gsr.k=5"))
     with pytest.raises(UsageError, match=r"actor_rollout_ref.actor.optim.lr=2e-05, here 1e-07"):
