@@ -40,8 +40,9 @@ def sample(
     Raises:
         UsageError: the engine cannot start, or Ray gives up; says why.
     """
-    import ray
+    import ray.data
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
+    from ray.exceptions import RayError
 
     arguments = {key: value for key, value in {**engine, **served.engine}.items() if value is not None}
     batch = math.ceil(served.concurrency / OVERLAPPING)
@@ -71,10 +72,11 @@ def sample(
         processor = build_processor(settings, preprocess=partial(_encoded, str(served.model)))
         try:
             answered = processor(ray.data.from_items(rows, override_num_blocks=blocks))
-            for block in answered.iter_batches(batch_size=None, batch_format="pyarrow"):
+            blocks_in: Any = answered.iter_batches(batch_size=None, batch_format="pyarrow")
+            for block in blocks_in:
                 read = block.select([name for name in _COLUMNS if name in block.column_names]).to_pylist()
                 yield [(row["key"], _answer(row, by_key[row["key"]], arguments, ends)) for row in read]
-        except ray.exceptions.RayError as error:
+        except RayError as error:
             reason = str(error).strip().rpartition("\n")[2]
             mend = "what was answered stays, and the same command goes on from there"
             raise UsageError(f"vLLM {served.model} on Ray: {reason}; {mend}") from None
@@ -111,7 +113,7 @@ def _tokenizer(model: str) -> Any:
     return AutoTokenizer.from_pretrained(model)
 
 
-def _end_tokens(model: str) -> set[int]:
+def _end_tokens(model: str) -> set[int | None]:
     """By which vLLM ends a response."""
     from vllm.transformers_utils.config import try_get_generation_config
 
@@ -120,7 +122,7 @@ def _end_tokens(model: str) -> set[int]:
     return {_tokenizer(model).eos_token_id, *(own if isinstance(own, list) else [own])}
 
 
-def _answer(row: Mapping[str, Any], request: Request, engine: Mapping[str, Any], ends: set[int]) -> Answer | str:
+def _answer(row: Mapping[str, Any], request: Request, engine: Mapping[str, Any], ends: set[int | None]) -> Answer | str:
     """As the server would give it. Ray leaves out why a response ended, which its length and last token tell."""
     if row.get(ERROR):
         return str(row[ERROR])
