@@ -52,6 +52,7 @@ def sample(
     ends = _end_tokens(str(served.model))
     with connected(config):
         ray.data.DataContext.get_current().enable_progress_bars = False
+        count = replicas(config, served, engine)
         settings = vLLMEngineProcessorConfig(
             model_source=str(served.model),
             engine_kwargs=arguments,
@@ -61,7 +62,7 @@ def sample(
             detokenize_stage=False,
             batch_size=batch,
             max_concurrent_batches=OVERLAPPING,
-            concurrency=(1, replicas(config, served, engine)),
+            concurrency=(1, count),
             should_continue_on_error=True,
             # vLLM's metrics for Ray import ray.serve, whose packages are not there without Ray's extra `serve`.
             log_engine_metrics=False,
@@ -69,11 +70,13 @@ def sample(
         )
         # A block that is done is on its way to the journal: no larger than need be.
         blocks = min(math.ceil(len(rows) / batch), MOST_BLOCKS)
-        processor = build_processor(settings, preprocess=partial(_encoded, str(served.model)))
+        # As many processes that encode as replicas: one on every free CPU would take the memory of a model each.
+        encode = {"preprocess": partial(_encoded, str(served.model)), "preprocess_map_kwargs": {"concurrency": count}}
+        processor = build_processor(settings, **encode)
         try:
             answered = processor(ray.data.from_items(rows, override_num_blocks=blocks))
-            blocks_in: Any = answered.iter_batches(batch_size=None, batch_format="pyarrow")
-            for block in blocks_in:
+            tables: Any = answered.iter_batches(batch_size=None, batch_format="pyarrow")
+            for block in tables:
                 read = block.select([name for name in _COLUMNS if name in block.column_names]).to_pylist()
                 yield [(row["key"], _answer(row, by_key[row["key"]], arguments, ends)) for row in read]
         except RayError as error:
