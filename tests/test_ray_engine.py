@@ -118,7 +118,8 @@ teach:
   teacher: llm
   keep: all
   student: {{model: {model}, concurrency: 8}}
-  llm: {{model: {model}, concurrency: 8, max_tokens: 16, temperature: 1.0, top_p: 1.0}}
+  # Random weights hardly ever end a response.
+  llm: {{model: {model}, concurrency: 8, max_tokens: 64, temperature: 1.0, top_p: 1.0, extra_body: {{stop: [e]}}}}
 gsr: {{k: 3, m: 2, candidate_tokens: 64, refinement_tokens: 16}}
 sft: {{data: {{train_batch_size: 4, max_length: 1024}}}}
 data: {{train_batch_size: 4, max_prompt_length: 256, max_response_length: 64}}
