@@ -85,7 +85,7 @@ def check_replicas(config: DictConfig, key: str, wanted: int | None, size: int) 
         nodes[0] -= 1
     # A replica larger than any node is spread over several.
     most = sum(free // size for free in nodes) or sum(nodes) // size
-    need = f"a replica asks for {size} {name}, and the {len(nodes)} nodes have {sum(nodes)} to give"
+    need = f"a replica asks for {size} {name}, and the cluster has {sum(nodes)} to give"
     require(most >= (wanted or 1), key, wanted, f"at most {most}: {need}")
     return wanted or (min(most, len(nodes)) if on_cpu else most)
 
