@@ -10,7 +10,7 @@ from typing import Any
 
 from data_prep.completions import Answer, Request
 from data_prep.endpoints import Served, answer_in
-from data_prep.generation import Ask, for_all
+from data_prep.generation import Ask, ForAll, for_all
 from data_prep.journal import Journal
 from gsr_rl.config import require
 from gsr_rl.episode import Episode, Problem, Response
@@ -35,7 +35,13 @@ class CandidatePrompt:
 
 
 def sample_pools(
-    served: Served, journal: Journal, problems: Sequence[Problem], prompt: CandidatePrompt, n: int, judge: Judge
+    served: Served,
+    journal: Journal,
+    problems: Sequence[Problem],
+    prompt: CandidatePrompt,
+    n: int,
+    judge: Judge,
+    each: ForAll = for_all,
 ) -> Iterator[Episode]:
     """One episode a problem, its `n` candidates in the order in which they were asked for.
 
@@ -48,7 +54,7 @@ def sample_pools(
         answers = await asyncio.gather(*(ask(request) for request in prompt.requests(problem, model, n)))
         return await asyncio.to_thread(lambda: [judge(problem, answer.whole) for answer in answers])
 
-    verdicts = for_all(served, journal, problems, work, what="teach: candidates", total=len(problems))
+    verdicts = each(served, journal, problems, work, what="teach: candidates", total=len(problems))
     for problem, correct in zip(problems, verdicts, strict=True):
         answers = [answer_in(journal, request.key) for request in prompt.requests(problem, model, n)]
         responses = tuple(map(_response, answers, correct))

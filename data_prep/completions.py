@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -35,13 +35,22 @@ class Request:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
+    def seed(self) -> int:
+        """Of its sampling: 31 bits that its key determines."""
+        return int(self.key[:8], 16) >> 1
+
+    @property
     def path(self) -> str:
         return "/completions" if self._is_tokens else "/chat/completions"
 
     def body(self) -> dict[str, Any]:
-        """The request's JSON, with a seed of 31 bits that its key determines."""
+        """The request's JSON."""
         prompt = {"prompt" if self._is_tokens else "messages": self.prompt}
-        return {"model": self.model, **prompt, **self.parameters, "seed": int(self.key[:8], 16) >> 1}
+        return {"model": self.model, **prompt, **self.parameters, "seed": self.seed}
+
+    def row(self, answer: "Answer") -> dict[str, Any]:
+        """What the journal keeps of `answer`, beside the key."""
+        return {"kind": self.kind, "model": self.model, **asdict(answer)}
 
     def read(self, body: bytes) -> "Answer":
         """The answer that a response's body holds; raises what `read_answer` does."""
@@ -69,6 +78,23 @@ class Answer:
     def whole(self) -> str:
         """Thinking and text as a model without a reasoning parser writes them."""
         return f"<think>\n{self.thinking}\n</think>\n\n{self.text}" if self.thinking else self.text
+
+
+@dataclass
+class Tally:
+    """What has come back: answers, those of them without a text, requests that failed, and tokens."""
+
+    answered: int = 0
+    blank: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    tokens: int = 0
+
+    def add(self, answer: Answer) -> None:
+        self.answered += 1
+        self.blank += not answer.text
+        self.prompt_tokens += answer.prompt_tokens
+        self.tokens += answer.tokens
 
 
 def read_answer(body: bytes) -> Answer:

@@ -5,7 +5,7 @@ import os
 import random
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ import openai
 from aiohttp import ClientConnectorError, ClientError
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from data_prep.completions import Answer, Request
+from data_prep.completions import Answer, Request, Tally
 from data_prep.journal import Appender, Journal
 from data_prep.slots import Slots
 from gsr_rl.config import require
@@ -88,7 +88,7 @@ class Failure(Exception):
         self.away, self.retry_after = away, retry_after
 
 
-class Endpoints:
+class Endpoints(Tally):
     """The servers of one model, within one event loop.
 
     No server has more than `concurrency` requests at a time, and a slot is free again only when its answer is in the
@@ -99,9 +99,9 @@ class Endpoints:
     """
 
     def __init__(self, served: Served, journal: Journal, say: Callable[[str], None]) -> None:
+        super().__init__()
         self.served, self.journal = served, journal
         self.slots = Slots(served.urls, served.concurrency, served.retry_s, say)
-        self.answered = self.blank = self.failed = self.prompt_tokens = self.tokens = 0
         self.given_up: list[str] = []
         self._appender = Appender(journal)
         self._running: dict[str, asyncio.Event] = {}
@@ -164,11 +164,8 @@ class Endpoints:
         return min(self.served.retry_s * 2 ** max(tries - 1, 0), LONGEST_RETRY_S) * random.uniform(0.5, 1)
 
     async def _keep(self, request: Request, answer: Answer, url: str) -> None:
-        await self._appender.append(request.key, {"kind": request.kind, "model": request.model, **asdict(answer)})
-        self.answered += 1
-        self.blank += not answer.text
-        self.prompt_tokens += answer.prompt_tokens
-        self.tokens += answer.tokens
+        await self._appender.append(request.key, request.row(answer))
+        self.add(answer)
         if self.blank == self.answered == FIRST_ANSWERS:
             raise UsageError(without_text(self.served, url, self.journal))
 

@@ -4,11 +4,11 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
 
-from data_prep.completions import Answer, Request
+from data_prep.completions import Answer, Request, Tally
 from data_prep.endpoints import Endpoints, Served, answer_in, without_text
 from data_prep.journal import Journal
 from gsr_rl.errors import UsageError
@@ -20,6 +20,21 @@ Ask = Callable[[Request], Awaitable[Answer]]
 # Of what runs at a time, beyond the slots there are: what has failed waits without one.
 SPARE = 2
 LINES_S = 30.0  # between two lines of progress where there is no terminal
+
+
+class ForAll(Protocol):
+    """What `for_all` does, however it is done."""
+
+    def __call__(
+        self,
+        served: Served,
+        journal: Journal,
+        items: Iterable[T],
+        work: Callable[[Ask, T], Awaitable[R]],
+        *,
+        what: str,
+        total: int | None = None,
+    ) -> list[R]: ...
 
 
 def generate(
@@ -73,7 +88,7 @@ async def _for_all(
     total: int | None,
 ) -> list[R]:
     results: list[Any] = []
-    progress = Progress(what, total)
+    progress = Progress(what, total, served)
     room = asyncio.Semaphore(SPARE * served.concurrency * max(1, len(served.urls)))
 
     async def one(position: int, item: T, endpoints: Endpoints) -> None:
@@ -127,7 +142,8 @@ def usage(journal: Journal, models: Sequence[Served]) -> dict[str, dict[str, flo
 class Progress:
     """A bar in a terminal, else a line now and then: rate, time left, tokens, cost and failures."""
 
-    def __init__(self, what: str, total: int | None) -> None:
+    def __init__(self, what: str, total: int | None, served: Served) -> None:
+        self._served = served
         self._in_terminal = sys.stderr.isatty()
         self._every = 0.5 if self._in_terminal else LINES_S
         self._started = self._shown = time.monotonic()
@@ -154,25 +170,25 @@ class Progress:
         self._bar.clear()
         print(f"gsr-rl: {line}", file=sys.stderr, flush=True)
 
-    def show(self, endpoints: Endpoints) -> None:
+    def show(self, tally: Tally) -> None:
         """Tell of an answer, if that was not done for a while: items may take long."""
         if time.monotonic() - self._shown >= self._every:
-            self._tell(endpoints)
+            self._tell(tally)
             self._bar.refresh()
 
-    def advance(self, endpoints: Endpoints) -> None:
-        """Tell of an item that is done."""
-        self._tell(endpoints)
-        self._bar.update()
+    def advance(self, tally: Tally, items: int = 1) -> None:
+        """Tell of items that are done."""
+        self._tell(tally)
+        self._bar.update(items)
 
-    def _tell(self, endpoints: Endpoints) -> None:
+    def _tell(self, tally: Tally) -> None:
         self._shown = time.monotonic()
         seconds = max(self._shown - self._started, 1e-3)
-        cost = endpoints.served.cost(endpoints.prompt_tokens, endpoints.tokens)
-        parts = [f"{endpoints.answered / seconds:,.1f} requests/s", f"{endpoints.tokens / seconds:,.0f} tokens/s"]
-        parts += [f"{endpoints.prompt_tokens:,} tokens in", f"{endpoints.tokens:,} out"]
+        cost = self._served.cost(tally.prompt_tokens, tally.tokens)
+        parts = [f"{tally.answered / seconds:,.1f} requests/s", f"{tally.tokens / seconds:,.0f} tokens/s"]
+        parts += [f"{tally.prompt_tokens:,} tokens in", f"{tally.tokens:,} out"]
         parts += [] if cost is None else [f"${cost:.2f}"]
-        parts += [f"{endpoints.failed:,} failures"] if endpoints.failed else []
+        parts += [f"{tally.failed:,} failures"] if tally.failed else []
         self._bar.set_postfix_str(", ".join(parts), refresh=False)
 
 

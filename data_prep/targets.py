@@ -13,7 +13,7 @@ from typing import Literal
 from data_prep.candidates import Judge
 from data_prep.completions import Answer, Message, Request
 from data_prep.endpoints import answer_in
-from data_prep.generation import Ask, for_all
+from data_prep.generation import Ask, ForAll, for_all
 from data_prep.journal import Journal
 from data_prep.rows import Kind, SftRow
 from data_prep.teach_config import TeachConfig
@@ -44,6 +44,7 @@ class LlmTeacher:
     teacher_prompts: PromptSet
     run_seed: int
     judge: Judge
+    each: ForAll = for_all
 
     def rows(
         self, journal: Journal, problems: Sequence[Problem], episodes: Sequence[Episode]
@@ -55,7 +56,7 @@ class LlmTeacher:
         """
         llm, total = self.teach.llm, len(problems) + len(episodes)
         tasks = self._tasks(problems, episodes)
-        results = for_all(llm, journal, tasks, self._write, what="teach: targets", total=total)
+        results = self.each(llm, journal, tasks, self._write, what="teach: targets", total=total)
         rows: list[SftRow] = []
         counts: dict[str, Counter[str]] = {}
         for task, (number, outcome) in zip(self._tasks(problems, episodes), results, strict=True):

@@ -41,7 +41,8 @@ class TeachConfig:
     pool: candidates of a problem, gsr.k if null; sets_per_problem: sets of gsr.k that are drawn from them. tries: most
     targets that are sampled of one prompt until one is correct. keep: `correct` targets alone, or `all` that came to an
     end. thinking: whether the teacher's stays in a target. val_share: of the problems, for validation rows alone.
-    prompts: what differs from gsr.prompts for the teacher.
+    prompts: what differs from gsr.prompts for the teacher. engine: where models without URLs run, `local` or over the
+    nodes of a `ray` cluster, and there in how many `replicas` (None: as many as fit).
     """
 
     teacher: Literal["oracle", "llm"]
@@ -53,6 +54,8 @@ class TeachConfig:
     thinking: Literal["keep", "drop"]
     val_share: float
     prompts: dict[str, Any]
+    engine: Literal["local", "ray"]
+    replicas: int | None
     student: Served
     llm: Llm
 
@@ -67,6 +70,11 @@ class TeachConfig:
         self.student.check("teach.student")
         self.llm.check("teach.llm")
         self.teacher_prompts(gsr)
+        require(self.replicas is None or self.replicas >= 1, "teach.replicas", self.replicas, "null, or at least 1")
+        if self.engine == "ray":
+            for name, served in {"student": self.student, "llm": self.llm}.items():
+                mend = "empty with teach.engine=ray, which runs the model itself; teach.engine=local asks servers"
+                require(not served.urls, f"teach.{name}.urls", served.urls, mend)
         if self.teacher == "llm":
             mend = "the name of a model at teach.llm.urls, or without these a folder or hub name to be served here"
             require(bool(self.llm.model), "teach.llm.model", self.llm.model, mend)

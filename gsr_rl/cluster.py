@@ -1,11 +1,15 @@
-"""A Ray cluster that a run joins (`ray_kwargs.ray_init.address`, or RAY_ADDRESS), looked at before the run starts."""
+"""A Ray cluster that a run joins (`ray_kwargs.ray_init.address`, or RAY_ADDRESS), looked at before the run starts, and
+the connection to it, or to a Ray of the run's own."""
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from gsr_rl.config import require
 from gsr_rl.errors import UsageError
 
 NEEDED = ("gsr_rl", "rewards", "verl", "vllm", "torch", "math_verify")
@@ -45,6 +49,45 @@ def check_cluster(config: DictConfig, address: str) -> bool:
             lacks = f"node {node} lacks the packages {', '.join(packages)}"
             raise UsageError(f"ray_kwargs.ray_init.address={address}: {lacks}; install gsr-rl there as here")
     return resources.get("GPU", 0) > 0 or resources.get("NPU", 0) > 0
+
+
+@contextmanager
+def connected(config: DictConfig) -> Iterator[None]:
+    """Ray by `ray_kwargs.ray_init`, for as long as the block lasts: the cluster there, or else one of our own."""
+    import ray
+
+    settings: Any = OmegaConf.to_container(config.ray_kwargs.ray_init, resolve=True)
+    # Without an address Ray would look for one itself.
+    ray.init(**{**settings, "address": address_of(config) or "local", "log_to_driver": False})
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def check_replicas(config: DictConfig, key: str, wanted: int | None, size: int) -> int:
+    """How many replicas of a model run on the cluster that is `connected`: `wanted`, or if that is None as many as fit,
+    on CPUs one a node.
+
+    Args:
+        key: of the configuration, for the error.
+        size: GPUs of a replica; on CPUs the CPUs that it asks for.
+
+    Raises:
+        UsageError: the cluster has no room for so many; says how many it has room for.
+    """
+    import ray
+
+    on_cpu = config.trainer.device == "cpu"
+    name = "CPU" if on_cpu else "GPU"
+    nodes = [int(node["Resources"].get(name, 0)) for node in ray.nodes() if node["Alive"]]
+    if on_cpu:  # one is left for reading the requests
+        nodes[0] -= 1
+    # A replica larger than any node is spread over several.
+    most = sum(free // size for free in nodes) or sum(nodes) // size
+    need = f"a replica asks for {size} {name}, and the cluster has {sum(nodes)} to give"
+    require(most >= (wanted or 1), key, wanted, f"at most {most}: {need}")
+    return wanted or (min(most, len(nodes)) if on_cpu else most)
 
 
 def _knock(address: str) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.endpoints import Served, check_servers
 from data_prep.rows import read_rl_rows
-from gsr_rl.cluster import address_of, check_cluster
+from gsr_rl.cluster import address_of, check_cluster, connected
 from gsr_rl.compose import rl_config
 from gsr_rl.config import GsrConfig, check_training, require
 from gsr_rl.errors import UsageError
@@ -19,6 +19,7 @@ from gsr_rl.prompts import Tokenizer, encode_prompt
 from gsr_rl.stages import data
 from gsr_rl.stages.eval_config import check_benchmarks, eval_config, roles
 from gsr_rl.stages.layout import RunFolder, base_model, latest_model
+from gsr_rl.stages.serve import engine_arguments
 from gsr_rl.stages.teachers import servers_owed, teach_config
 
 # Tokens that each candidate must be able to show of itself in the refinement prompt.
@@ -105,8 +106,11 @@ def check(config: DictConfig, stage: str) -> None:
     prompt_length = int(config.actor_rollout_ref.rollout.prompt_length)
     chat_kwargs = dict(config.data.apply_chat_template_kwargs)
     check_prompts(gsr, tokenizer, prompt_length, chat_kwargs, [""])
-    for key, served in servers_owed(config, stage, teach).items():
+    owed = servers_owed(config, stage, teach)
+    for key, served in owed.items():
         _check_served(key, served)
+    if owed and teach.engine == "ray":
+        _check_replicas(config, owed.values())
     if stage == "train":
         files = [*_files(config.data.train_files), *_files(config.data.val_files)]
         problems = [one.problem for file in files for one in read_rl_rows(file)]
@@ -145,6 +149,16 @@ def _check_served(key: str, served: Served) -> None:
         check_servers(served, key)
     else:
         load_tokenizer(str(served.model))
+
+
+def _check_replicas(config: DictConfig, models: Iterable[Served]) -> None:
+    """That the cluster has room for the replicas of each model; one phase follows the other."""
+    from gsr_rl.stages.ray_engine import replicas
+
+    engine = engine_arguments(config, int(config.actor_rollout_ref.rollout.prompt_length))
+    with connected(config):
+        for served in models:
+            replicas(config, served, engine)
 
 
 def load_tokenizer(model: str) -> Tokenizer:

@@ -48,3 +48,28 @@ def test_the_address_of_ray_s_own_variable(monkeypatch: pytest.MonkeyPatch) -> N
     assert cluster.address_of(config) is None
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     assert cluster.address_of(config) == "10.0.0.1:6379"
+
+
+@pytest.mark.parametrize(
+    ("device", "wanted", "size", "most"),
+    # One node with 2 CPUs, of which one is left for reading, and a GPU.
+    [("cuda", 2, 1, 1), ("cuda", None, 2, 0), ("cpu", 2, 1, 1), ("cpu", None, 2, 0)],
+)
+def test_more_replicas_than_there_is_room_for(
+    address: str, device: str, wanted: int | None, size: int, most: int
+) -> None:
+    config = load_recipe("quickstart_cpu", [f"trainer.device={device}"])
+    config.ray_kwargs.ray_init = {"address": address}
+    with (
+        cluster.connected(config),
+        pytest.raises(UsageError, match=rf"teach.replicas={wanted}: must be at most {most}:"),
+    ):
+        cluster.check_replicas(config, "teach.replicas", wanted, size)
+
+
+@pytest.mark.parametrize(("device", "wanted"), [("cuda", None), ("cuda", 1), ("cpu", None), ("cpu", 1)])
+def test_replicas_that_fit(address: str, device: str, wanted: int | None) -> None:
+    config = load_recipe("quickstart_cpu", [f"trainer.device={device}"])
+    config.ray_kwargs.ray_init = {"address": address}
+    with cluster.connected(config):
+        assert cluster.check_replicas(config, "teach.replicas", wanted, 1) == 1

@@ -28,10 +28,12 @@ SERVERS = tuple(
     for role in ("student", "llm")
     for key in ("urls", "api_key_env", "concurrency", "timeout_s", "retry_s", "price_in", "price_out", "engine")
 )
+# Likewise where they run.
+ENGINE = ("teach.engine", "teach.replicas")
 # May differ from one start of a run to the next.
 OPERATIONAL = (
     *("skip_stages", "run_dir", "eval.", "benchmarks", "tokenizer", "trainer.", "sft.trainer.", "ray_kwargs."),
-    *(AGENT_LOOPS, *CPU_DTYPES, *SERVERS),
+    *(AGENT_LOOPS, *CPU_DTYPES, *SERVERS, *ENGINE),
 )
 STAGES = ("data", "warmup", "teach", "sft", "train", "eval", "report")
 

@@ -6,16 +6,20 @@ and refinements of those candidates (D_selfR); candidate sets in which all are w
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from omegaconf import DictConfig
 
 from data_prep.candidates import difficulty, draw_sets, sample_pools, show
-from data_prep.generation import usage
+from data_prep.endpoints import Served
+from data_prep.generation import ForAll, for_all, usage
 from data_prep.journal import Journal
 from data_prep.oracle import OracleTeacher
 from data_prep.problems import load_problems
+from data_prep.rounds import in_rounds
 from data_prep.rows import SftRow, direct_rows, refine_rows, write_sft_rows
 from data_prep.sft_rows import describe, write_sft_data
 from data_prep.targets import LlmTeacher, Outcomes
@@ -25,7 +29,7 @@ from gsr_rl.preflight import load_tokenizer
 from gsr_rl.prompts import PromptTooLong
 from gsr_rl.stages.layout import RunFolder, latest_model
 from gsr_rl.stages.serve import at_urls, engine_arguments
-from gsr_rl.stages.teachers import candidate_prompt, gsr_config, teach_config
+from gsr_rl.stages.teachers import candidate_prompt, gsr_config, student_of, teach_config
 
 
 def direct(config: DictConfig) -> None:
@@ -51,7 +55,7 @@ def run(config: DictConfig) -> None:
         if teach.teacher == "llm":  # what the mix leaves out is not paid for
             wanted = problems if gsr.refine_weight < 1 else [], episodes if gsr.refine_weight > 0 else []
         rows, outcomes = _targets(config, journal, *wanted)
-        used = usage(journal, [teach.student, teach.llm])
+        used = usage(journal, [student_of(config), teach.llm])
     all_wrong = sum(not any(one.correct for one in episode.candidates) for episode in episodes)
     pools = read_episodes(folder.pool) if folder.pool.exists() else episodes
     summary = {
@@ -102,16 +106,16 @@ def _write_rows(config: DictConfig, rows: Sequence[SftRow]) -> dict[str, Any]:
 def _targets(
     config: DictConfig, journal: Journal, problems: Sequence[Problem], episodes: Sequence[Episode]
 ) -> tuple[list[SftRow], Outcomes]:
-    gsr, teach, folder = gsr_config(config), teach_config(config), RunFolder.of(config)
+    gsr, teach = gsr_config(config), teach_config(config)
     if teach.teacher == "oracle":
         oracle = OracleTeacher()
         return [*direct_rows(problems, oracle, gsr.prompts), *refine_rows(episodes, oracle, gsr.prompts)], {}
     from gsr_rl.verl_plugin.reward import load_judge
 
     longest = int(config.actor_rollout_ref.rollout.prompt_length) + teach.llm.max_tokens
-    with at_urls(teach.llm, engine_arguments(config, longest), folder.stage("teach") / "llm.log") as llm:
+    with _at_work(config, teach.llm, longest, "llm.log") as (llm, each):
         teacher = LlmTeacher(
-            replace(teach, llm=llm), gsr.prompts, teach.teacher_prompts(gsr), gsr.seed, load_judge(config)
+            replace(teach, llm=llm), gsr.prompts, teach.teacher_prompts(gsr), gsr.seed, load_judge(config), each
         )
         return teacher.rows(journal, problems, episodes)
 
@@ -121,7 +125,7 @@ def _draw_candidates(config: DictConfig, journal: Journal, problems: Sequence[Pr
     gsr, teach, folder = gsr_config(config), teach_config(config), RunFolder.of(config)
     n = teach.pool_size(gsr)
     if not folder.pool.exists():
-        if teach.student.model:
+        if student_of(config).model:
             _ask_for_pools(config, journal, problems, n)
         else:
             _sample_pools(config, problems, n)
@@ -165,8 +169,26 @@ def _ask_for_pools(config: DictConfig, journal: Journal, problems: Sequence[Prob
     """By the model of `teach.student`, with the sampling that candidates have everywhere."""
     from gsr_rl.verl_plugin.reward import load_judge
 
-    gsr, teach, folder = gsr_config(config), teach_config(config), RunFolder.of(config)
+    gsr, folder = gsr_config(config), RunFolder.of(config)
     prompt = candidate_prompt(config)
     longest = int(config.actor_rollout_ref.rollout.prompt_length) + gsr.candidate_tokens
-    with at_urls(teach.student, engine_arguments(config, longest), folder.stage("teach") / "student.log") as student:
-        write_episodes(folder.pool, sample_pools(student, journal, problems, prompt, n, load_judge(config)))
+    with _at_work(config, student_of(config), longest, "student.log") as (student, each):
+        write_episodes(folder.pool, sample_pools(student, journal, problems, prompt, n, load_judge(config), each))
+
+
+@contextmanager
+def _at_work(config: DictConfig, served: Served, longest: int, log: str) -> Iterator[tuple[Served, ForAll]]:
+    """The model with its URLs, and who asks it: its servers, or with teach.engine=ray replicas when something is owed.
+
+    Args:
+        longest: the most tokens of a prompt and its response.
+        log: name of the file for a server's output.
+    """
+    engine = engine_arguments(config, longest)
+    if config.teach.engine == "ray":
+        from gsr_rl.stages.ray_engine import sample
+
+        yield served, partial(in_rounds, partial(sample, config, engine))
+        return
+    with at_urls(served, engine, RunFolder.of(config).stage("teach") / log) as there:
+        yield there, for_all

@@ -1,6 +1,7 @@
 """Who samples and who teaches by a recipe's `teach:` section, and what of it a stage needs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig
@@ -10,7 +11,7 @@ from data_prep.endpoints import Served
 from data_prep.teach_config import TeachConfig
 from gsr_rl.compose import typed_section
 from gsr_rl.config import GsrConfig, Sampling
-from gsr_rl.stages.layout import RunFolder
+from gsr_rl.stages.layout import RunFolder, latest_model
 
 
 def gsr_config(config: DictConfig) -> GsrConfig:
@@ -39,6 +40,14 @@ def sampling_parameters(sampling: Sampling, max_tokens: int, template: Mapping[s
     }
 
 
+def student_of(config: DictConfig) -> Served:
+    """Who is asked for candidates; its model is None where it is sampled by vLLM in the stage's own process."""
+    teach = teach_config(config)
+    if teach.engine == "ray" and not teach.student.model:
+        return replace(teach.student, model=latest_model(config, "warmup"))
+    return teach.student
+
+
 def candidate_prompt(config: DictConfig) -> CandidatePrompt:
     """How a server is asked for candidates: with the sampling that they have everywhere."""
     gsr, student = gsr_config(config), teach_config(config).student
@@ -57,8 +66,9 @@ def servers_owed(config: DictConfig, stage: str, teach: TeachConfig) -> dict[str
         if not config.warmup.steps:
             stages = [name for name in stages if name != "warmup"]
     owed: dict[str, Served] = {}
-    if "teach" in stages and teach.student.model and not folder.candidates.exists():
-        owed["teach.student"] = teach.student
+    student = student_of(config)
+    if "teach" in stages and student.model and not folder.candidates.exists():
+        owed["teach.student"] = student
     if teach.teacher == "llm" and {"teach", "warmup"} & set(stages):
         owed["teach.llm"] = teach.llm
     return owed
