@@ -219,26 +219,73 @@ def test_what_the_loss_needs_survives_the_queue(tokenizer: Any) -> None:
     assert torch.allclose(data["rollout_log_probs"].values(), torch.tensor(-0.5))
 
 
-def test_the_actor_s_worker_gets_the_weight_and_the_number_of_mini_batches(tokenizer: Any) -> None:
-    """verl's own way of a batch to a worker: its settings travel beside the rows."""
-    trainer: Any = make_trainer(tokenizer, refine_weight=0.3, mini_batches=2)
-    actor = {"ppo_mini_batch_size": 1, "calculate_entropy": False, "entropy_coeff": 0.0, "ppo_epochs": 1}
-    trainer.config.actor_rollout_ref.actor = actor | {"data_loader_seed": 1, "shuffle": False}
+ACTOR = {
+    "ppo_mini_batch_size": 1,
+    "calculate_entropy": False,
+    "entropy_coeff": 0.0,
+    "use_kl_loss": False,
+    "ppo_epochs": 1,
+    "data_loader_seed": 1,
+    "shuffle": False,
+}
+
+
+def update(trainer: Any, batch: KVBatchMeta, **actor: Any) -> tuple[TensorDict, dict[str, Any]]:
+    """What the workers get of a balanced batch, by verl's own way, and the metrics. The batch itself stays whole."""
+    trainer.config.actor_rollout_ref.actor = ACTOR | actor
     trainer.config.actor_rollout_ref.rollout.temperature = 1.0
     received: list[TensorDict] = []
 
-    def update_actor(batch: KVBatchMeta) -> TensorDict:
-        tqbridge()(received.append)(batch)
+    def update_actor(part: KVBatchMeta) -> TensorDict:
+        tqbridge()(received.append)(part)
         return tu.get_tensordict({}, {"metrics": {"mfu": [0.0]}})
 
     trainer.actor_rollout_wg.update_actor = update_actor
-    trainer._update_actor(trainer._balance_batch(store(tokenizer, [1, 0, 0, 0], [1]), {}), {})
+    metrics: dict[str, Any] = {}
+    trainer._compute_advantage(batch, metrics)
+    assert trainer._update_actor(batch, metrics) is batch
     (data,) = received
+    return data, metrics
+
+
+def test_the_actor_s_worker_gets_its_settings_beside_the_rows(tokenizer: Any) -> None:
+    trainer = make_trainer(tokenizer, refine_weight=0.3, mini_batches=2)
+    data, metrics = update(trainer, trainer._balance_batch(store(tokenizer, [1, 0, 0, 0], [1]), {}))
+    assert metrics["gsr/train/rows_left_out"] == 0
     worker, engine = make_training_worker(GsrTrainingWorker)
     del data["input_ids"]  # of which verl counts the tokens over all ranks, by a process group
     worker.train_mini_batch(data)
-    assert [len(batch) for batch in engine.batches] == [3, 3]
-    assert [float(batch["refine_weight"]) for batch in engine.batches] == [0.3, 0.3]
     # dealt in turn, longest first: candidates of 5, 4, 3, 2 tokens, then the refinement of 6, then padding
+    lengths = [[int(row.sum()) for row in batch["response_mask"].unbind()] for batch in engine.batches]
+    assert lengths == [[5, 3, 6], [4, 2, 0]]
+    assert [float(batch["refine_weight"]) for batch in engine.batches] == [0.3, 0.3]
+    # 14 tokens in 4 candidates and 6 in one refinement, by two mini-batches
     totals = [tu.get_non_tensor_data(batch, "stage_totals", None) for batch in engine.batches]
-    assert totals == [[[5 + 3, 2], [6, 1]], [[4 + 2, 2], [0, 0]]]
+    assert totals == [((7, 2), (3, 0.5))] * 2
+
+
+def lengths_of(data: TensorDict) -> list[int]:
+    return [int(row.sum()) for row in data["response_mask"].unbind()]
+
+
+def test_rows_without_an_advantage_are_left_out_of_the_update(tokenizer: Any) -> None:
+    # Rows of 2, 3, 4, 5 tokens (all right), 6 and 7 (one of two); and of 2, 3, 4, 5 (one right), 6 and 7 (both wrong).
+    batch = together(store(tokenizer, [1, 1, 1, 1], [1, 0]), store(tokenizer, [0, 1, 0, 0], [0, 0]))
+    trainer = make_trainer(tokenizer, mini_batches=2)
+    balanced = trainer._balance_batch(batch, {})
+    data, metrics = update(trainer, balanced)
+    assert sorted(lengths_of(data)) == [2, 3, 4, 5, 6, 7]
+    assert all(row.any() for row in data["advantages"].unbind())
+    assert metrics["gsr/train/rows_left_out"] == 6
+    # but they count in the mean over the tokens of their stage
+    assert tu.get_non_tensor_data(data, "stage_totals", None) == ((28 / 2, 8 / 2), (26 / 2, 4 / 2))
+    # One more makes an odd number even.
+    data, _ = update(trainer, trainer._balance_batch(store(tokenizer, [1, 1, 1, 1], [1, 0, 0]), {}))
+    assert len(data) == 4 and {6, 7, 8} < set(lengths_of(data))
+
+
+@pytest.mark.parametrize("more", [{"use_kl_loss": True}, {"entropy_coeff": 0.1}])
+def test_rows_stay_where_the_loss_is_more_than_the_policy_s(tokenizer: Any, more: dict[str, Any]) -> None:
+    trainer = make_trainer(tokenizer, mini_batches=2)
+    data, _ = update(trainer, trainer._balance_batch(store(tokenizer, [1, 1, 1, 1], [1, 0]), {}), **more)
+    assert sorted(lengths_of(data)) == [2, 3, 4, 5, 6, 7]

@@ -259,12 +259,6 @@ def test_a_view_masks_the_other_stage_and_leaves_the_data_alone() -> None:
 # The worker around it
 
 
-def test_stage_totals_count_tokens_and_rows_of_each_stage() -> None:
-    rows = [*ROWS, padding_row(False), padding_row(True)]
-    totals = make_training_worker(GsrTrainingWorker)[0]._stage_totals(make_data(rows, 0.5, []))
-    assert totals == [[14, 3], [13, 2]]
-
-
 @pytest.mark.parametrize("rows", [4, 8, 12])
 def test_the_number_of_optimizer_steps_does_not_depend_on_the_number_of_rows(rows: int) -> None:
     worker, engine = make_training_worker(GsrTrainingWorker)
@@ -275,12 +269,6 @@ def test_the_number_of_optimizer_steps_does_not_depend_on_the_number_of_rows(row
     tu.assign_non_tensor_data(data, "dataloader_kwargs", {"shuffle": False})
     worker.train_mini_batch(data)
     assert [len(batch) for batch in engine.batches] == [rows // 2] * 2
-    half = rows // 2
-    wanted = [
-        [[sum(i + 1 for i in part if i % 2 == stage), sum(i % 2 == stage for i in part)] for stage in (0, 1)]
-        for part in (range(half), range(half, rows))
-    ]
-    assert [tu.get_non_tensor_data(batch, "stage_totals", None) for batch in engine.batches] == wanted
 
 
 def test_the_worker_wraps_the_loss_that_verl_gives_it() -> None:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsr_rl.verl_plugin.minibatch import deal_rows
+from gsr_rl.verl_plugin.minibatch import deal_rows, rows_to_update, stage_totals
 
 Tags = list[dict[str, Any]]
 
@@ -79,3 +80,24 @@ def test_a_batch_worked_out_by_hand() -> None:
     (first, second) = split(deal_rows(tags, 2, 2), 2, 2)
     lengths = [[[tags[i]["seq_len"] for i in mini] for mini in rank] for rank in (first, second)]
     assert lengths == [[[30, 50], [20, 40]], [[10, 128], [60, 128]]]
+
+
+def test_stage_totals_are_means_over_the_mini_batches() -> None:
+    tags = [{"stage": "candidate"}, {"stage": "refinement"}, {"stage": "candidate"}, {"stage": "candidate"}]
+    # the last is padding
+    assert stage_totals(tags, [3, 5, 4, 0], 2) == ((7 / 2, 2 / 2), (5 / 2, 1 / 2))
+    assert stage_totals(tags[:1], [3], 1) == ((3, 1), (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("has_signal", "multiple", "kept"),
+    [
+        ([True, False, True, False], 2, [0, 2]),
+        ([True, False, False, False], 2, [0, 3]),  # the shortest makes it two
+        ([False, True, True, True], 4, [0, 1, 2, 3]),
+        ([False, False, False, False], 2, [2, 3]),  # as many optimizer steps as ever
+        ([True, True, True, True], 2, [0, 1, 2, 3]),
+    ],
+)
+def test_rows_with_a_signal_are_updated(has_signal: list[bool], multiple: int, kept: list[int]) -> None:
+    assert rows_to_update(has_signal, [9, 8, 7, 6], multiple) == kept

@@ -16,13 +16,13 @@ Loss = Callable[..., tuple[torch.Tensor, dict[str, Any]]]
 def stage_weighted_loss(loss_fn: Loss, model_output: dict[str, Any], data: TensorDict, dp_group: Any = None) -> Any:
     """L = (1 - λ) L(candidate rows) + λ L(refinement rows), each by verl's own `loss_fn` (policy, KL, entropy).
 
-    Each stage is normalised by its own tokens (rows, under the seq-mean modes) in the mini-batch over all ranks:
-    the mean over its tokens, whatever the other stage's number or length. A stage without rows adds nothing and leaves
-    the other its own weight.
+    Each stage is normalised by its own tokens (rows, under the seq-mean modes) in the step over all ranks: over the
+    mini-batches the mean over its tokens, whatever the other stage's number or length, and whichever rows without
+    an advantage were left out. A stage without rows adds nothing and leaves the other its own weight.
 
     Args:
-        data: a micro-batch with `is_refinement` (rows,), `refine_weight` λ, and `stage_totals` (2, 2): tokens and rows
-            with a token of candidates and of refinements in the whole mini-batch.
+        data: a micro-batch with `is_refinement` (rows,), `refine_weight` λ, and `stage_totals`, (2, 2) of
+            `gsr_rl.verl_plugin.minibatch.stage_totals`.
     """
     refine_weight = float(data["refine_weight"])
     totals = tu.get_non_tensor_data(data, "stage_totals", default=None)
@@ -40,7 +40,7 @@ def stage_weighted_loss(loss_fn: Loss, model_output: dict[str, Any], data: Tenso
     return loss, metrics
 
 
-def stage_view(data: TensorDict, is_refinement: bool, tokens: int, rows: int) -> TensorDict:
+def stage_view(data: TensorDict, is_refinement: bool, tokens: float, rows: float) -> TensorDict:
     """`data` with the other stage's tokens masked out, and this stage's totals as those of the mini-batch."""
     keep = data["is_refinement"].bool() == is_refinement
     masked = [row * flag for row, flag in zip(data["response_mask"].unbind(), keep.unbind(), strict=True)]
@@ -69,21 +69,6 @@ class GsrTrainingWorker(TrainingWorker):
         # mini-batches, which we want (TrainingWorker takes the size first).
         tu.pop(data, key="mini_batch_size", default=None)
         return super().train_mini_batch(data)
-
-    def train_batch(self, data: TensorDict) -> TensorDict:
-        tu.assign_non_tensor_data(data, "stage_totals", self._stage_totals(data))
-        return super().train_batch(data)
-
-    def _stage_totals(self, data: TensorDict) -> list[list[int]]:
-        tokens = torch.tensor([int(row.sum()) for row in data["loss_mask"].unbind()])
-        refinement = data["is_refinement"].bool().reshape(-1).cpu()
-        totals = torch.tensor(
-            [[int(tokens[rows].sum()), int((tokens[rows] > 0).sum())] for rows in (~refinement, refinement)]
-        ).to(self.device_name)
-        group = self.engine.get_data_parallel_group()
-        if group is not None:
-            torch.distributed.all_reduce(totals, group=group)
-        return totals.tolist()
 
 
 class GsrActorRolloutRefWorker(ActorRolloutRefWorker):

@@ -1,7 +1,35 @@
-"""How rows are dealt to ranks and mini-batches. Pure Python."""
+"""Which rows an update takes, and how they are dealt to ranks and mini-batches. Pure Python."""
 
 from collections.abc import Sequence
 from typing import Any
+
+from gsr_rl.verl_plugin.metrics import STAGES
+
+Totals = tuple[tuple[float, float], ...]
+
+
+def stage_totals(tags: Sequence[dict[str, Any]], tokens: Sequence[int], mini_batches: int) -> Totals:
+    """Tokens, and rows with a token, of candidates and of refinements that a mini-batch has on average.
+
+    Args:
+        tags: one per row of the whole step.
+        tokens: the row's response tokens that count; none in padding.
+    """
+    by_stage = [[n for n, tag in zip(tokens, tags, strict=True) if tag["stage"] == stage] for stage in STAGES]
+    return tuple((sum(own) / mini_batches, sum(n > 0 for n in own) / mini_batches) for own in by_stage)
+
+
+def rows_to_update(has_signal: Sequence[bool], lengths: Sequence[int], multiple: int) -> list[int]:
+    """The rows with a signal, and as many of the shortest others as make their number a multiple above 0.
+
+    Args:
+        has_signal, lengths: one per row; their number is a multiple of `multiple`.
+    """
+    silent = sorted((i for i, signal in enumerate(has_signal) if not signal), key=lambda i: lengths[i])
+    with_signal = len(has_signal) - len(silent)
+    filling = -with_signal % multiple if with_signal else multiple
+    left_out = set(silent[filling:])
+    return [i for i in range(len(has_signal)) if i not in left_out]
 
 
 def deal_rows(tags: Sequence[dict[str, Any]], ranks: int, mini_batches: int) -> list[int]:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ import ray
 import transfer_queue as tq
 from omegaconf import DictConfig, OmegaConf, open_dict
 from transfer_queue import KVBatchMeta
+from verl.trainer.distillation import is_distillation_enabled
 from verl.trainer.ppo.utils import Role
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
@@ -25,7 +27,7 @@ from gsr_rl.verl_plugin.actor import GsrActorRolloutRefWorker
 from gsr_rl.verl_plugin.agent_loop import CANDIDATE, to_output
 from gsr_rl.verl_plugin.episode_table import log_episodes
 from gsr_rl.verl_plugin.metrics import train_metrics, val_metrics
-from gsr_rl.verl_plugin.minibatch import deal_rows
+from gsr_rl.verl_plugin.minibatch import deal_rows, rows_to_update, stage_totals
 from gsr_rl.verl_plugin.sync_guard import check_correlation, with_deadline
 from gsr_rl.verl_plugin.worker import to_field, to_tag
 
@@ -42,6 +44,16 @@ class NoTrainableRows(Exception):
     def __init__(self, batch: KVBatchMeta) -> None:
         super().__init__("no trainable rows")
         self.batch = batch
+
+
+def _rows(batch: KVBatchMeta, keep: Sequence[int]) -> KVBatchMeta:
+    return KVBatchMeta(
+        keys=[batch.keys[i] for i in keep],
+        tags=[batch.tags[i] for i in keep],
+        partition_id=batch.partition_id,
+        fields=batch.fields,
+        extra_info=batch.extra_info,
+    )
 
 
 @register_trainer("gsr")
@@ -136,24 +148,36 @@ class GsrTrainer(PPOTrainerSync):
         dropped = [key for i, key in enumerate(batch.keys) if i not in set(keep)]
         if dropped:
             tq.kv_clear(keys=dropped, partition_id=batch.partition_id)
-        batch = KVBatchMeta(
-            keys=[batch.keys[i] for i in keep],
-            tags=[batch.tags[i] for i in keep],
-            partition_id=batch.partition_id,
-            fields=batch.fields,
-            extra_info=batch.extra_info,
-        )
-        batch = super()._balance_batch(batch, metrics, **kwargs)
-        ranks = max(self.actor_rollout_wg._dispatch_info["actor"]) + 1
-        batch.reorder(deal_rows(batch.tags, ranks, self.num_mini_batches))
+        batch = super()._balance_batch(_rows(batch, keep), metrics, **kwargs)
+        batch.reorder(deal_rows(batch.tags, self._ranks(), self.num_mini_batches))
         return batch
+
+    def _ranks(self) -> int:
+        return max(self.actor_rollout_wg._dispatch_info["actor"]) + 1
 
     def _stage_weights(self) -> dict[str, float]:
         return {"candidate": 1.0 - self.gsr.refine_weight, "refinement": self.gsr.refine_weight}
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        """Without the rows whose advantages are all 0: the policy loss has no gradient in them."""
+        fields = ["advantages", "response_mask"]
+        rows = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+        tokens = [int(mask.sum()) for mask in rows["response_mask"].unbind()]
         batch.extra_info |= {"refine_weight": self.gsr.refine_weight, "num_mini_batch": self.num_mini_batches}
-        return super()._update_actor(batch, metrics)
+        batch.extra_info["stage_totals"] = stage_totals(batch.tags, tokens, self.num_mini_batches)
+        has_signal = [bool(row.any()) or not self._policy_loss_alone() for row in rows["advantages"].unbind()]
+        lengths = [tag["seq_len"] for tag in batch.tags]
+        part = _rows(batch, rows_to_update(has_signal, lengths, self._ranks() * self.num_mini_batches))
+        part.reorder(deal_rows(part.tags, self._ranks(), self.num_mini_batches))
+        metrics["gsr/train/rows_left_out"] = len(batch) - len(part)
+        super()._update_actor(part, metrics)
+        return batch
+
+    def _policy_loss_alone(self) -> bool:
+        actor = self.config.actor_rollout_ref.actor
+        return not (
+            actor.use_kl_loss or actor.entropy_coeff or is_distillation_enabled(self.config.get("distillation"))
+        )
 
     def _compute_metrics(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         if metrics.get(SKIPPED):
