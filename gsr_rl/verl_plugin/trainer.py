@@ -169,7 +169,8 @@ class GsrTrainer(PPOTrainerSync):
         lengths = [tag["seq_len"] for tag in batch.tags]
         part = _rows(batch, rows_to_update(has_signal, lengths, self._ranks() * self.num_mini_batches))
         part.reorder(deal_rows(part.tags, self._ranks(), self.num_mini_batches))
-        metrics["gsr/train/rows_left_out"] = len(batch) - len(part)
+        rows_in, rows_updated = (sum(not tag.get("is_padding") for tag in one.tags) for one in (batch, part))
+        metrics["gsr/train/rows_left_out"] = rows_in - rows_updated
         super()._update_actor(part, metrics)
         return batch
 
