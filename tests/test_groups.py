@@ -224,6 +224,7 @@ ACTOR = {
     "calculate_entropy": False,
     "entropy_coeff": 0.0,
     "use_kl_loss": False,
+    "policy_loss": {"loss_mode": "vanilla"},
     "ppo_epochs": 1,
     "data_loader_seed": 1,
     "shuffle": False,
@@ -284,8 +285,10 @@ def test_rows_without_an_advantage_are_left_out_of_the_update(tokenizer: Any) ->
     assert len(data) == 4 and {6, 7, 8} < set(lengths_of(data))
 
 
-@pytest.mark.parametrize("more", [{"use_kl_loss": True}, {"entropy_coeff": 0.1}])
-def test_rows_stay_where_the_loss_is_more_than_the_policy_s(tokenizer: Any, more: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "more", [{"use_kl_loss": True}, {"entropy_coeff": 0.1}, {"policy_loss": {"loss_mode": "clip_cov"}}]
+)
+def test_rows_stay_where_the_loss_may_have_a_gradient_without_an_advantage(tokenizer: Any, more: dict[str, Any]) -> None:
     trainer = make_trainer(tokenizer, mini_batches=2)
     data, _ = update(trainer, trainer._balance_batch(store(tokenizer, [1, 1, 1, 1], [1, 0]), {}), **more)
     assert sorted(lengths_of(data)) == [2, 3, 4, 5, 6, 7]

@@ -159,13 +159,13 @@ class GsrTrainer(PPOTrainerSync):
         return {"candidate": 1.0 - self.gsr.refine_weight, "refinement": self.gsr.refine_weight}
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
-        """Without the rows whose advantages are all 0: the policy loss has no gradient in them."""
+        """By the rows in which the loss has a gradient, unless it has more terms than the policy's."""
         fields = ["advantages", "response_mask"]
         rows = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
         tokens = [int(mask.sum()) for mask in rows["response_mask"].unbind()]
         batch.extra_info |= {"refine_weight": self.gsr.refine_weight, "num_mini_batch": self.num_mini_batches}
         batch.extra_info["stage_totals"] = stage_totals(batch.tags, tokens, self.num_mini_batches)
-        has_signal = [bool(row.any()) or not self._policy_loss_alone() for row in rows["advantages"].unbind()]
+        has_signal = [bool(row.any()) or not self._needs_advantage() for row in rows["advantages"].unbind()]
         lengths = [tag["seq_len"] for tag in batch.tags]
         part = _rows(batch, rows_to_update(has_signal, lengths, self._ranks() * self.num_mini_batches))
         part.reorder(deal_rows(part.tags, self._ranks(), self.num_mini_batches))
@@ -174,11 +174,12 @@ class GsrTrainer(PPOTrainerSync):
         super()._update_actor(part, metrics)
         return batch
 
-    def _policy_loss_alone(self) -> bool:
+    def _needs_advantage(self) -> bool:
+        """Whether the loss has a gradient only in rows with an advantage."""
         actor = self.config.actor_rollout_ref.actor
-        return not (
-            actor.use_kl_loss or actor.entropy_coeff or is_distillation_enabled(self.config.get("distillation"))
-        )
+        if is_distillation_enabled(self.config.get("distillation")) or actor.use_kl_loss or actor.entropy_coeff:
+            return False
+        return actor.policy_loss.loss_mode == "vanilla"  # others look at all rows together
 
     def _compute_metrics(self, batch: KVBatchMeta, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         if metrics.get(SKIPPED):
