@@ -288,7 +288,7 @@ def test_rows_without_an_advantage_are_left_out_of_the_update(tokenizer: Any) ->
 @pytest.mark.parametrize(
     "more", [{"use_kl_loss": True}, {"entropy_coeff": 0.1}, {"policy_loss": {"loss_mode": "clip_cov"}}]
 )
-def test_rows_stay_where_the_loss_may_have_a_gradient_without_an_advantage(tokenizer: Any, more: dict[str, Any]) -> None:
+def test_rows_stay_where_another_loss_looks_at_them(tokenizer: Any, more: dict[str, Any]) -> None:
     trainer = make_trainer(tokenizer, mini_batches=2)
     data, _ = update(trainer, trainer._balance_batch(store(tokenizer, [1, 1, 1, 1], [1, 0]), {}), **more)
     assert sorted(lengths_of(data)) == [2, 3, 4, 5, 6, 7]
