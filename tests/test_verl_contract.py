@@ -93,7 +93,7 @@ def test_each_override_has_something_to_override() -> None:
         GsrTrainer: "_init_resource_pool_mgr on_init_end on_step_end _compute_old_log_prob _step_once "
         "_get_required_batch_multiple _balance_batch _update_actor _compute_metrics _val_metrics_update",
         GsrAgentLoopWorker: "_run_agent_loop _agent_loop_postprocess",
-        GsrTrainingWorker: "set_loss_fn train_mini_batch train_batch",
+        GsrTrainingWorker: "set_loss_fn train_mini_batch",
         GsrAgentLoop: "run",
         GsrTaskRunner: "run",
     }
