@@ -112,10 +112,6 @@ def drop_seeds(path: Path) -> None:
 
 def offline(folder: Path) -> None:
     """Print the tokens per second of `LLM.generate` on the requests in `folder`."""
-    import os
-
-    if os.environ.get("VERL_PLATFORM") == "cpu":
-        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # as gsr_rl.stages.sampler does
     from vllm import LLM, SamplingParams, TokensPrompt
 
     work = json.loads((folder / "work.json").read_text())

@@ -19,7 +19,7 @@ import psutil
 
 from data_prep.completions import Request
 from data_prep.endpoints import Served
-from data_prep.generation import generate
+from data_prep.generation import Ask, for_all
 from data_prep.journal import Journal
 
 SERVER = Path(__file__).parent.parent / "tests" / "scripted_server.py"
@@ -59,8 +59,11 @@ def measure(url: str, n: int, concurrency: int) -> None:
                 mark(i)
             yield Request("direct", "toy", [{"role": "user", "content": f"{i}: {PROBLEM}"}], {"max_tokens": 64})
 
+    async def work(ask: Ask, request: Request) -> None:
+        await ask(request)
+
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "answers.jsonl") as journal:
-        generate(served, journal, requests(), what="speed", total=n)
+        for_all(served, journal, requests(), work, what="speed", total=n)
         mark(n)
         assert len(journal) == n
     for taken, rss, *_ in marks:

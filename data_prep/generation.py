@@ -3,13 +3,13 @@
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
 
 from data_prep.completions import Answer, Request, Tally
-from data_prep.endpoints import Endpoints, Served, answer_in, without_text
+from data_prep.endpoints import Endpoints, Served, without_text
 from data_prep.journal import Journal
 from gsr_rl.errors import UsageError
 
@@ -35,27 +35,6 @@ class ForAll(Protocol):
         what: str,
         total: int | None = None,
     ) -> list[R]: ...
-
-
-def generate(
-    served: Served, journal: Journal, requests: Iterable[Request], *, what: str, total: int | None = None
-) -> Iterator[Answer]:
-    """The answers to `requests`, in their order. Those in the journal are not asked for again; no two have one key.
-
-    Args:
-        what: the name of the work in progress and errors.
-
-    Raises:
-        UsageError: see `for_all`.
-    """
-
-    async def answered(ask: Ask, request: Request) -> str:
-        if request.key not in journal:
-            await ask(request)
-        return request.key
-
-    keys = for_all(served, journal, requests, answered, what=what, total=total)
-    return (answer_in(journal, key) for key in keys)
 
 
 def for_all(

@@ -24,6 +24,7 @@ from gsr_rl.stages.teachers import servers_owed, teach_config
 
 # Tokens that each candidate must be able to show of itself in the refinement prompt.
 MIN_CANDIDATE_TOKENS = 16
+_CPU_ENV = ("OMP_NUM_THREADS", "THP_MEM_ALLOC_ENABLE", "VLLM_ENABLE_V1_MULTIPROCESSING")
 _SMI_COMMANDS = ("nvidia-smi", "npu-smi", "rocm-smi")
 
 
@@ -57,7 +58,10 @@ def choose_platform(config: DictConfig) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
         # Large tensors in huge pages: to fault them in by small ones is a fourth of a training step.
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-        _set_ray_env(config, **{key: os.environ[key] for key in ("OMP_NUM_THREADS", "THP_MEM_ALLOC_ENABLE")})
+        # vLLM's engine computes in its own process. In another one of its own it would wait busily for that, on a core
+        # which that then leaves alone: of two cores only one would compute.
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        _set_ray_env(config, **{key: os.environ[key] for key in _CPU_ENV})
     if chosen is not None:
         _set_ray_env(config, VERL_PLATFORM=chosen)
 

@@ -3,6 +3,7 @@
 import ast
 import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import LlamaConfig
 
 from gsr_rl.cpu.instructions import fast_dtype
 
@@ -232,6 +234,25 @@ def test_vllm_s_layers_import_the_repacking_when_they_need_it(module: str) -> No
     assert "dispatch_cpu_unquantized_gemm" not in imports(tree.body)  # a name bound at import would not be replaced
     everywhere = [node for node in ast.walk(tree) if isinstance(node, ast.stmt)]
     assert "dispatch_cpu_unquantized_gemm" in imports(everywhere)
+
+
+@pytest.mark.parametrize(("value", "executor"), [("0", "uni"), ("1", "mp")])
+def test_vllm_computes_in_the_engine_s_own_process(tmp_path: Path, value: str, executor: str) -> None:
+    # "mp" is upstream's choice for a CPU: a worker process with all cores but one, where the engine waits busily. Where
+    # that is no more so, gsr_rl.preflight and recipes/cpu.yaml have nothing left to set.
+    LlamaConfig(num_hidden_layers=1, architectures=["LlamaForCausalLM"]).save_pretrained(tmp_path)
+    code = (
+        "import sys, verl\n"
+        "from vllm.engine.arg_utils import AsyncEngineArgs\n"
+        "for named in (None, 'uni'):\n"
+        "    args = AsyncEngineArgs(model=sys.argv[1], skip_tokenizer_init=True, distributed_executor_backend=named)\n"
+        "    print('backend', args.create_engine_config().parallel_config.distributed_executor_backend)"
+    )
+    env = {**os.environ, "VERL_PLATFORM": "cpu", "VLLM_ENABLE_V1_MULTIPROCESSING": value}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], env=env, capture_output=True, text=True, timeout=300
+    )
+    assert re.findall(r"^backend (\w+)$", done.stdout, re.MULTILINE) == [executor, executor], done.stderr[-2000:]
 
 
 DTYPE = getattr(torch, fast_dtype())  # what vLLM has a kernel for here

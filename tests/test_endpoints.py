@@ -5,7 +5,7 @@ import email.utils
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from scripted_server import (
 from data_prep import endpoints
 from data_prep.completions import Answer, Request
 from data_prep.endpoints import REQUEST_TRIES, Served, check_servers
-from data_prep.generation import Ask, for_all, generate
+from data_prep.generation import Ask, for_all
 from data_prep.journal import Journal
 from gsr_rl.errors import UsageError
 
@@ -65,8 +65,15 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
         yield journal
 
 
+def ask_all(server: Served, journal: Journal, requests: Iterable[Request]) -> list[Answer]:
+    async def work(ask: Ask, request: Request) -> Answer:
+        return await ask(request)
+
+    return for_all(server, journal, requests, work, what="test")
+
+
 def texts(server: Served, journal: Journal, n: int) -> list[str]:
-    return [answer.text for answer in generate(server, journal, requests(n), what="test", total=n)]
+    return [answer.text for answer in ask_all(server, journal, requests(n))]
 
 
 def test_answers_come_in_the_order_of_the_requests_and_are_asked_for_once(journal: Journal) -> None:
@@ -84,9 +91,7 @@ def test_token_ids_go_to_the_other_path(journal: Journal) -> None:
 
     with ScriptedServer(handler) as server:
         request = Request("candidate", MODEL, [3, 1, 4], {"max_tokens": 5})
-        assert list(generate(served(server.url), journal, [request], what="test")) == [
-            Answer("[3, 1, 4]", cut_off=True)
-        ]
+        assert ask_all(served(server.url), journal, [request]) == [Answer("[3, 1, 4]", cut_off=True)]
 
 
 def test_nothing_is_lost_or_doubled_when_calls_fail(journal: Journal) -> None:
@@ -175,7 +180,7 @@ def test_items_are_taken_when_there_is_room(journal: Journal) -> None:
             yield request
 
     with ScriptedServer() as server:
-        list(generate(served(server.url, concurrency=5), journal, items(), what="test"))
+        ask_all(served(server.url, concurrency=5), journal, items())
     assert max(ahead) <= 2 * 5 + 1
 
 
@@ -259,7 +264,7 @@ def test_some_answers_without_text_are_answers(journal: Journal) -> None:
         return of_messages_and_seed(body)
 
     with ScriptedServer(handler) as server:
-        answers = list(generate(served(server.url), journal, requests(6), what="test"))
+        answers = ask_all(served(server.url), journal, requests(6))
         assert answers[3] == Answer("", prompt_tokens=10, tokens=3)
         assert answers[4] == Answer("", "hm, hm", cut_off=True, prompt_tokens=10, tokens=3)
         assert [answers[i].text for i in (0, 5)] == [expected(6)[i] for i in (0, 5)]

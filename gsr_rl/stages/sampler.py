@@ -3,7 +3,6 @@
 The prompts are encoded by the same functions as in the rollout, so that their token ids are the same.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -58,9 +57,6 @@ class Sampler:
         self.prompt_length = int(config.actor_rollout_ref.rollout.prompt_length)
         self.chat_kwargs: dict[str, Any] = dict(config.data.apply_chat_template_kwargs)
         self.tokenizer = AutoTokenizer.from_pretrained(model)
-        if os.environ.get("VERL_PLATFORM") == "cpu":
-            # Processes of the engine's own would only compete with its threads for the cores: half the speed on two.
-            os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         longest = self.prompt_length + self.gsr.max_response_tokens
         self.llm = LLM(model, **engine_arguments(config, longest))
 
