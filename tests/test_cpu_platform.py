@@ -218,6 +218,24 @@ def test_torch_takes_huge_pages_when_the_variable_is_set() -> None:
         assert subprocess.run([sys.executable, "-c", code], env=env, timeout=120).returncode == exit_code
 
 
+def test_a_trainer_does_not_keep_the_compiled_products_of_every_length() -> None:
+    code = (
+        "import psutil, torch\n"
+        "weight = torch.ones(512, 512, dtype=torch.bfloat16)\n"
+        "def rss(lengths):\n"
+        "    for n in lengths:\n"
+        "        torch.ones(n, 512, dtype=torch.bfloat16) @ weight\n"
+        "    return psutil.Process().memory_info().rss\n"
+        "before = rss(range(900, 1000))\n"
+        "print('MB', (rss(range(100, 900)) - before) / 2**20)"
+    )
+    plain, trainer = run_python(code, None), run_python(f"import gsr_rl.cpu.engine\n{code}", "cpu")
+    grown, grown_in_trainer = (float(one.stdout.rpartition("MB")[2]) for one in (plain, trainer))
+    assert grown_in_trainer < 50
+    if fast_dtype() == "bfloat16":  # elsewhere oneDNN does not compile these
+        assert grown > 100
+
+
 # vLLM
 
 

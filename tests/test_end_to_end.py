@@ -124,6 +124,14 @@ def test_sft_lowers_the_loss_and_changes_the_weights(folder: Path) -> None:
     assert not torch.equal(weights(folder / "run" / "sft" / "model"), weights(folder / "model"))
 
 
+@pytest.mark.parametrize("model", ["sft/model", "model"])
+def test_transformers_alone_loads_a_published_model(folder: Path, model: str) -> None:
+    code = "import sys, transformers; transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1])"
+    command = [sys.executable, "-c", code, str(folder / "run" / model)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_grpo_trains_both_stages(folder: Path) -> None:
     train = metrics(folder / "run" / "train" / "metrics.jsonl")
     for step in (1, 2):

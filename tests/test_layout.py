@@ -18,10 +18,14 @@ def test_usage_adds_seconds_and_keeps_the_most_memory(tmp_path: Path) -> None:
 def test_a_published_model_replaces_the_one_before(tmp_path: Path) -> None:
     checkpoint, target = tmp_path / "checkpoint", tmp_path / "model"
     (checkpoint / "huggingface").mkdir(parents=True)
-    (checkpoint / "huggingface" / "config.json").write_text("{}")
+    config = {"model_type": "llama", "attn_implementation": "packed_sdpa"}
+    (checkpoint / "huggingface" / "config.json").write_text(json.dumps(config))
     target.mkdir()
     (target / "stale").write_text("")
     publish(checkpoint, "huggingface", target)
+    assert json.loads((target / "config.json").read_text()) == {
+        "model_type": "llama"
+    }  # transformers has no packed_sdpa
     assert [one.name for one in target.iterdir()] == ["config.json"]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["checkpoint", "model"]
 

@@ -136,7 +136,10 @@ def latest_model(config: DictConfig, *stages: str) -> str:
 
 
 def publish(checkpoint: Path | None, model: str, target: Path) -> None:
-    """Copy the folder `model` of a training stage's last checkpoint to `target`, which appears whole or not at all."""
+    """Copy the folder `model` of a training stage's last checkpoint to `target`, which appears whole or not at all.
+
+    Its config.json is rid of `attn_implementation`: the trainer's choice, which transformers alone may not know.
+    """
     if checkpoint is None or not (checkpoint / model / "config.json").is_file():
         raise UsageError(
             f"{checkpoint}: no Hugging Face model in the last checkpoint; keep `hf_model` in checkpoint.save_contents"
@@ -144,5 +147,8 @@ def publish(checkpoint: Path | None, model: str, target: Path) -> None:
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     shutil.copytree(checkpoint / model, temporary)
+    config = json.loads((temporary / "config.json").read_text())
+    config.pop("attn_implementation", None)
+    (temporary / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)

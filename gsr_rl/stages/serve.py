@@ -1,6 +1,5 @@
 """vLLM's OpenAI-compatible server for a local model, on loopback, for as long as a stage needs it."""
 
-import ctypes
 import http.client
 import json
 import os
@@ -20,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from data_prep.endpoints import Served
 from gsr_rl.errors import UsageError
+from gsr_rl.stages.child import end_with_parent
 
 # The module behind `vllm serve`. That command itself (entrypoints/cli/main.py) asks for a distribution called `vllm`,
 # and the CPU build has another name.
@@ -27,8 +27,6 @@ SERVER = "vllm.entrypoints.openai.api_server"
 HOST = "127.0.0.1"
 SAY_S = 30.0  # between two lines while it loads
 ENDS_IN_S = 30.0
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 
 
 def engine_arguments(config: DictConfig, max_model_len: int) -> dict[str, Any]:
@@ -70,7 +68,7 @@ def at_urls(served: Served, engine: Mapping[str, Any], log: Path) -> Iterator[Se
             stderr=output,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # to be ended with all that it starts
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,  # what it leaves holds the memory that the next start needs
         )
     try:
         _wait(process, f"{served.model}", port, log)
@@ -98,11 +96,6 @@ def _free_port() -> int:
     with socket.socket() as one:
         one.bind((HOST, 0))
         return int(one.getsockname()[1])
-
-
-def _end_with_parent() -> None:
-    """In the child: a SIGKILL of ours must not leave a server behind, with the memory that the next start needs."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _wait(process: "subprocess.Popen[bytes]", model: str, port: int, log: Path) -> None:

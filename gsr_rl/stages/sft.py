@@ -12,6 +12,7 @@ from data_prep.sft_rows import validation_path
 from gsr_rl.compose import sft_config
 from gsr_rl.errors import UsageError
 from gsr_rl.stages import teach
+from gsr_rl.stages.child import end_with_parent
 from gsr_rl.stages.layout import RunFolder, base_model, latest_model, publish
 from gsr_rl.stages.logs import open_logs
 
@@ -69,8 +70,12 @@ def _torchrun(sft: DictConfig, folder: RunFolder, stage: str) -> None:
     quiet_hydra = ["hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"]
     env = os.environ | open_logs(folder.stage(stage))
     env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // devices)))
-    # A group of its own, so that an interrupt ends the trainer's processes with the launcher.
-    process = subprocess.Popen([*launcher, *trainer, *quiet_hydra], env=env, start_new_session=True)
+    process = subprocess.Popen(
+        [*launcher, *trainer, *quiet_hydra],
+        env=env,
+        start_new_session=True,  # so that an interrupt ends the trainer's processes with the launcher
+        preexec_fn=end_with_parent,  # else it would go on training where the next start does
+    )
     try:
         code = process.wait()
     except BaseException:
