@@ -2,10 +2,7 @@
 
 import http.client
 import inspect
-import os
-import signal
 import socket
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -93,22 +90,6 @@ def test_a_server_that_ends_at_its_start_is_named_with_its_log(tmp_path: Path, m
         pass
     assert str(raised.value) == f"vllm serve m: ended with exit code 3; its log says why: {log}"
     assert "no such model" in log.read_text()
-
-
-def test_a_server_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
-    parent = (
-        "import subprocess, sys\n"
-        "from gsr_rl.stages.serve import _end_with_parent\n"
-        "child = subprocess.Popen(['sleep', '600'], start_new_session=True, preexec_fn=_end_with_parent)\n"
-        "print(child.pid, flush=True)\n"
-        "sys.stdin.read()\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    child = int(process.stdout.readline())
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert gone(child)
 
 
 # --- what is leant on in vLLM -----------------------------------------------------------------------------------------
