@@ -23,9 +23,8 @@ def test_a_published_model_replaces_the_one_before(tmp_path: Path) -> None:
     target.mkdir()
     (target / "stale").write_text("")
     publish(checkpoint, "huggingface", target)
-    assert json.loads((target / "config.json").read_text()) == {
-        "model_type": "llama"
-    }  # transformers has no packed_sdpa
+    # transformers has no packed_sdpa
+    assert json.loads((target / "config.json").read_text()) == {"model_type": "llama"}
     assert [one.name for one in target.iterdir()] == ["config.json"]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["checkpoint", "model"]
 
