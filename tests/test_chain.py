@@ -48,7 +48,8 @@ def test_an_unknown_stage_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
     def config(*overrides: str) -> Any:
-        return load_recipe("quickstart_cpu", [f"run_dir={tmp_path / 'run'}", *overrides])
+        given = [f"run_dir={tmp_path / 'run'}", "actor_rollout_ref.actor.optim.lr=2e-5"]
+        return load_recipe("quickstart_cpu", [*given, *overrides])
 
     claim(config("gsr.k=7"))  # whose first stage was refused, so that nothing came of it
     claim(config())
