@@ -63,8 +63,9 @@ def test_a_run_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
     claim(config())  # nothing was overwritten
 
 
-def test_an_interrupt_ends_the_stage_too(tmp_path: Path) -> None:
-    """The chain is interrupted while its first stage runs: both end, with the exit code of an interrupt."""
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_the_stage_ends_with_the_chain(tmp_path: Path, how: signal.Signals) -> None:
+    """The chain is interrupted, or killed, while its first stage runs: both end, with an exit code of their own."""
     stage = "import time; print('started', flush=True); time.sleep(600)"
     script = (
         "import sys\n"
@@ -82,7 +83,7 @@ def test_an_interrupt_ends_the_stage_too(tmp_path: Path) -> None:
     assert process.stdout is not None and process.stdout.readline() == b"started\n"
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(how)
     assert process.wait(timeout=60) != 0
     deadline = time.monotonic() + 10
     while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):

@@ -18,6 +18,7 @@ from gsr_rl.compose import CPU_DTYPES, load_recipe
 from gsr_rl.errors import UsageError
 from gsr_rl.files import replacing
 from gsr_rl.preflight import check
+from gsr_rl.stages.child import end_with_parent
 from gsr_rl.stages.layout import RunFolder, base_model
 from gsr_rl.stages.variants import overrides, share, variants_of
 
@@ -145,7 +146,8 @@ def run(config: DictConfig, arguments: Sequence[str]) -> None:
 def _command(folder: RunFolder, stage: str, arguments: Sequence[str]) -> None:
     started, peak = time.monotonic(), 0
     command = [sys.executable, "-m", "gsr_rl.cli", stage, *arguments]
-    process = subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    # A stage that outlived a killed chain would meet that of the next start in the same folder.
+    process = subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1"}, preexec_fn=end_with_parent)
     try:
         while process.poll() is None:
             peak = max(peak, _resident(process.pid))
