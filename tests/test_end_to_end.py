@@ -124,6 +124,20 @@ def test_sft_lowers_the_loss_and_changes_the_weights(folder: Path) -> None:
     assert not torch.equal(weights(folder / "run" / "sft" / "model"), weights(folder / "model"))
 
 
+def test_a_training_that_cannot_save_ends(folder: Path) -> None:
+    """As on a full disk. verl 0.9.1 itself waits for ever, in W&B, once its SFT trainer has failed."""
+    run, rows = folder / "cannot-save", folder / "run" / "teach" / "train.parquet"
+    (run / "sft" / "checkpoints").mkdir(parents=True)
+    for step in (1, 2):
+        (run / "sft" / "checkpoints" / f"global_step_{step}").touch()  # where a folder should be
+    own = [f"run_dir={run}", f"sft.model.path={folder / 'model'}", f"sft.data.train_files={rows}"]
+    command = [sys.executable, "-m", "gsr_rl.cli", "sft", f"recipe={folder}/tiny", *own]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 1
+    assert "FileExistsError" in done.stdout + done.stderr
+    assert not (run / "sft" / "model").exists()
+
+
 @pytest.mark.parametrize("model", ["sft/model", "model"])
 def test_transformers_alone_loads_a_published_model(folder: Path, model: str) -> None:
     code = "import sys, transformers; transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1])"

@@ -66,7 +66,7 @@ def _refuse_too_few_rows(sft: DictConfig) -> None:
 def _torchrun(sft: DictConfig, folder: RunFolder, stage: str) -> None:
     devices = sft.trainer.n_gpus_per_node
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={devices}"]
-    trainer = ["-m", "verl.trainer.sft_trainer", f"--config-path={folder.stage(stage)}", "--config-name=config"]
+    trainer = ["-m", "gsr_rl.verl_plugin.sft_trainer", f"--config-path={folder.stage(stage)}", "--config-name=config"]
     quiet_hydra = ["hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"]
     env = os.environ | open_logs(folder.stage(stage))
     env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // devices)))
