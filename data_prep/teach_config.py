@@ -40,7 +40,7 @@ class TeachConfig:
 
     pool: candidates of a problem, gsr.k if null; sets_per_problem: sets of gsr.k that are drawn from them. tries: most
     targets that are sampled of one prompt until one is correct. keep: `correct` targets alone, or `all` that came to an
-    end. thinking: whether the teacher's stays in a target. val_share: of the problems, for validation rows alone.
+    end. refine_weight: share of refinement in the rows. thinking: whether the teacher's stays in a target. val_share: of the problems, for validation rows alone.
     prompts: what differs from gsr.prompts for the teacher. engine: where models without URLs run, `local` or over the
     nodes of a `ray` cluster, and there in how many `replicas` (None: as many as fit).
     """
@@ -51,6 +51,7 @@ class TeachConfig:
     sets_per_problem: int
     tries: int
     keep: Literal["correct", "all"]
+    refine_weight: float
     thinking: Literal["keep", "drop"]
     val_share: float
     prompts: dict[str, Any]
@@ -66,6 +67,7 @@ class TeachConfig:
         require(self.tries >= 1, "teach.tries", self.tries, "at least 1")
         greedy = self.llm.temperature == 0 and self.tries > 1
         require(not greedy, "teach.llm.temperature", 0, f"above 0 with teach.tries={self.tries}: all would be the same")
+        require(0 <= self.refine_weight <= 1, "teach.refine_weight", self.refine_weight, "a share from 0 to 1")
         require(0 <= self.val_share < 1, "teach.val_share", self.val_share, "a share from 0 to below 1")
         self.student.check("teach.student")
         self.llm.check("teach.llm")

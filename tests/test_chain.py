@@ -96,10 +96,10 @@ def test_the_stage_ends_with_the_chain(tmp_path: Path, how: signal.Signals) -> N
 def test_variants_differ_by_their_overrides_and_share_what_they_reuse(tmp_path: Path) -> None:
     root = tmp_path / "run"
     config: Any = load_recipe("ablations_cpu", [f"run_dir={root}"])
-    assert config.gsr.refine_weight == 0.7
+    assert config.teach.refine_weight == 0.7
     own = overrides(config, "sft_refine")
     variant: Any = load_recipe("ablations_cpu", [f"run_dir={root}", *own])
-    assert (variant.gsr.refine_weight, variant.run_dir, variant.variants) == (1, str(root / "sft_refine"), None)
+    assert (variant.teach.refine_weight, variant.run_dir, variant.variants) == (1, str(root / "sft_refine"), None)
     assert variants_of(variant) == {}
 
     (root / "data").mkdir(parents=True)

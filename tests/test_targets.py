@@ -168,6 +168,7 @@ def test_the_recipes_sections_can_be_read() -> None:
         (["teach.tries=0"], "teach.tries=0: must be at least 1"),
         (["teach.tries=2", "teach.llm.temperature=0"], "teach.llm.temperature=0: must be above 0 with teach.tries=2"),
         (["teach.llm.top_p=2"], "teach.llm.top_p=2.0: must be above 0 and at most 1"),
+        (["teach.refine_weight=1.5"], "teach.refine_weight=1.5: must be a share from 0 to 1"),
         (["teach.keep=right"], "teach.keep=right: must be one of correct, all"),
         (["teach.student.urls=[host:80]", "teach.student.model=m"], "teach.student.urls=host:80: must be base URLs"),
         (["teach.llm.concurrency=many"], "teach.llm.concurrency='many': must be of type int"),

@@ -88,7 +88,7 @@ def test_candidates_targets_and_what_is_said_of_them(
 ) -> None:
     with ScriptedServer(teacher_and_student) as server:
         prices = ["teach.llm.price_in=1000", "teach.llm.price_out=100000"]
-        config = recipe(tmp_path, base, server.url, "gsr.refine_weight=1", "teach.thinking=keep", *prices)
+        config = recipe(tmp_path, base, server.url, "teach.refine_weight=1", "teach.thinking=keep", *prices)
         rows, summary = run(config)
     folder = RunFolder.of(config)
     problems = {one.id: one for one in load_problems(folder.problems("train"))}
@@ -98,7 +98,7 @@ def test_candidates_targets_and_what_is_said_of_them(
         first_two = one.problem.split(" of ")[1].split(" add")[0].split(", ")[:2]
         assert {candidate.answer for candidate in one.candidates} == {f"({', '.join(first_two)})"}
         assert {candidate.correct for candidate in one.candidates} == {one.gold == f"({', '.join(first_two)})"}
-    # All rows of a set are its refinement, since refine_weight is 1.
+    # All rows of a set are its refinement, since teach.refine_weight is 1.
     assert sorted(row.id for row in rows) == sorted(list(problems)[:TAUGHT])
     for row in rows:
         assert row.kind == "refine"
@@ -158,7 +158,7 @@ def test_direct_solutions_of_the_warmup_are_not_asked_for_again(tmp_path: Path, 
 
 def test_the_oracle_can_refine_what_a_server_sampled(tmp_path: Path, base: Any) -> None:
     with ScriptedServer(teacher_and_student) as server:
-        rows, summary = run(recipe(tmp_path, base, server.url, "teach.teacher=oracle", "gsr.refine_weight=1"))
+        rows, summary = run(recipe(tmp_path, base, server.url, "teach.teacher=oracle", "teach.refine_weight=1"))
         assert server.seen == 3 * TAUGHT
     assert all(row.response.startswith("Solution 1: ") for row in rows)
     assert summary["targets"] == {}
@@ -168,7 +168,7 @@ def test_a_problem_without_room_for_candidates_has_no_refinement_row(
     tmp_path: Path, base: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with ScriptedServer(teacher_and_student) as server:
-        config = recipe(tmp_path, base, server.url, "gsr.refine_weight=0")
+        config = recipe(tmp_path, base, server.url, "teach.refine_weight=0")
         data.run(config)
         train = RunFolder.of(config).problems("train")
         first, *others = train.read_text().splitlines()

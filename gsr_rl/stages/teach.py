@@ -45,7 +45,7 @@ def run(config: DictConfig) -> None:
 
     What is there already is taken: pools, candidate sets, and what endpoints have answered (answers.jsonl).
     """
-    gsr, teach, folder = gsr_config(config), teach_config(config), RunFolder.of(config)
+    teach, folder = teach_config(config), RunFolder.of(config)
     problems = load_problems(folder.problems("train"))
     with Journal(folder.answers) as journal:
         if not folder.candidates.exists():
@@ -53,7 +53,7 @@ def run(config: DictConfig) -> None:
         episodes = read_episodes(folder.candidates)
         wanted = problems, episodes
         if teach.teacher == "llm":  # what the mix leaves out is not paid for
-            wanted = problems if gsr.refine_weight < 1 else [], episodes if gsr.refine_weight > 0 else []
+            wanted = problems if teach.refine_weight < 1 else [], episodes if teach.refine_weight > 0 else []
         rows, outcomes = _targets(config, journal, *wanted)
         used = usage(journal, [student_of(config), teach.llm])
     all_wrong = sum(not any(one.correct for one in episode.candidates) for episode in episodes)
@@ -96,7 +96,7 @@ def _write_rows(config: DictConfig, rows: Sequence[SftRow]) -> dict[str, Any]:
         [row for row in rows if row.kind == "direct"],
         [row for row in rows if row.kind == "refine"],
         lengths,
-        refine_weight=gsr.refine_weight,
+        refine_weight=config.teach.refine_weight,
         max_length=data.max_length,
         val_share=config.teach.val_share,
         seed=gsr.seed,
