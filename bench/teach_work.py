@@ -48,7 +48,8 @@ def work(urls: Sequence[str], folder: Path, n: int, concurrency: int, timeout_s:
     """K candidates, a direct solution and a refinement of each of n problems."""
     problems = [Problem(str(i), "drill", f"Problem {i}: which digit?", str(i % 10)) for i in range(n)]
     # The recipes' defaults, and what differs here.
-    section = yaml.safe_load((recipes_dir() / "base.yaml").read_text())["teach"] | {"teacher": "llm", "keep": "all"}
+    section = yaml.safe_load((recipes_dir() / "base.yaml").read_text())["teach"]
+    section |= {"teacher": "llm", "keep": "all", "refine_weight": 0.5}
     for role in ("student", "llm"):
         section[role] |= {"urls": list(urls), "model": MODEL, "concurrency": concurrency, "timeout_s": timeout_s}
         section[role] |= {"retry_s": 0.05, "api_key_env": "TEACH_DRILL_KEY"}

@@ -40,9 +40,10 @@ class TeachConfig:
 
     pool: candidates of a problem, gsr.k if null; sets_per_problem: sets of gsr.k that are drawn from them. tries: most
     targets that are sampled of one prompt until one is correct. keep: `correct` targets alone, or `all` that came to an
-    end. refine_weight: share of refinement in the rows. thinking: whether the teacher's stays in a target. val_share: of the problems, for validation rows alone.
-    prompts: what differs from gsr.prompts for the teacher. engine: where models without URLs run, `local` or over the
-    nodes of a `ray` cluster, and there in how many `replicas` (None: as many as fit).
+    end. refine_weight: share of refinement in the rows. thinking: whether the teacher's stays in a target. val_share:
+    of the problems, for validation rows alone. prompts: what differs from gsr.prompts for the teacher. engine: where
+    models without URLs run, `local` or over the nodes of a `ray` cluster, and there in how many `replicas` (None: as
+    many as fit).
     """
 
     teacher: Literal["oracle", "llm"]

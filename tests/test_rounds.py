@@ -60,7 +60,7 @@ class TwiceEach(Engine):
 
 def targets(path: Path, each: ForAll | None = None, url: str = "http://none/v1") -> tuple[list[SftRow], Outcomes]:
     section: dict[str, Any] = yaml.safe_load((recipes_dir() / "base.yaml").read_text())["teach"]
-    section |= {"teacher": "llm", "tries": TRIES}
+    section |= {"teacher": "llm", "refine_weight": 0.5, "tries": TRIES}
     section["llm"] |= {"urls": [url], "model": MODEL, "retry_s": 0.01, "max_tokens": 50}
     teach = from_mapping(TeachConfig, section, "teach")
     more = {} if each is None else {"each": each}

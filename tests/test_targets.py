@@ -35,7 +35,8 @@ PROMPTS = PromptSet(
 
 
 def teacher(url: str, **changes: Any) -> LlmTeacher:
-    section = yaml.safe_load((recipes_dir() / "base.yaml").read_text())["teach"] | {"teacher": "llm"} | changes
+    section = yaml.safe_load((recipes_dir() / "base.yaml").read_text())["teach"]
+    section |= {"teacher": "llm", "refine_weight": 0.5} | changes
     section["llm"] |= {"urls": [url], "model": MODEL, "retry_s": 0.01, "top_p": None, "top_k": 20, "max_tokens": 50}
     teach = from_mapping(TeachConfig, section, "teach")
     judge: Callable[[Problem, str], bool] = lambda problem, text: text.endswith(f" {problem.gold}")  # noqa: E731
@@ -153,9 +154,10 @@ def test_thinking_is_kept_or_dropped(tmp_path: Path, thinking: str, apart: bool)
 
 
 def test_the_recipes_sections_can_be_read() -> None:
-    config = load_recipe("quickstart_cpu")
+    config = load_recipe("quickstart_cpu", ["teach.problems=256", "gsr.refine_weight=0.25"])
     teach = teach_config(config)
     assert (teach.teacher, teach.pool_size(gsr_config(config)), teach.problems) == ("oracle", 4, 256)
+    assert teach.refine_weight == 0.25
     assert teach.teacher_prompts(gsr_config(config)) == gsr_config(config).prompts
 
 
