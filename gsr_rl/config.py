@@ -45,7 +45,9 @@ class GsrConfig:
 
     k candidates and m refinements a prompt; refine_weight is the paper's λ (Wang et al. 2025, section 3: 0.5):
     L = (1 - λ) mean over candidate tokens + λ mean over refinement tokens. candidate_tokens and refinement_tokens
-    bound a response of each stage. selection: which candidate sets go on to refinement in training.
+    bound a response of each stage. selection: which candidate sets go on to refinement in training. score_cut_off:
+    whether a response that has not ended within its bound keeps a score above 0 in training. Where the answer comes
+    first, as in short responses, nothing else rewards the end, and a model unlearns it.
     """
 
     k: int = 4
@@ -56,6 +58,7 @@ class GsrConfig:
     seed: int = 0
     candidate_tokens: int = 512
     refinement_tokens: int = 512
+    score_cut_off: bool = False
     validation: Validation = field(default_factory=Validation)
     sync_guard: SyncGuard = field(default_factory=SyncGuard)
     prompts: PromptSet = field(default_factory=PromptSet)

@@ -195,6 +195,36 @@ def test_a_response_at_its_limit_is_cut_off_and_shown_so(tokenizer: Any) -> None
     assert client.refinements[0].text.count("[cut off]") == 3
 
 
+@pytest.mark.parametrize(
+    ("validate", "score_cut_off", "rewards"),
+    [(False, False, [0.0] * 3 + [1.0] * 2), (False, True, [1.0] * 5), (True, False, [1.0] * 4)],
+)
+def test_a_right_response_that_does_not_end_scores_0_in_training(
+    tokenizer: Any, validate: bool, score_cut_off: bool, rewards: list[float]
+) -> None:
+    async def reply(request: Request) -> str:
+        return RIGHT + (tokenizer.eos_token if request.is_refinement else " and so on" * 40)
+
+    outputs, _ = run_loop(tokenizer, reply, make_config(score_cut_off=score_cut_off), validate=validate)
+    assert [one.reward_score for one in outputs] == rewards
+    responses = [one.extra_fields["response"] for one in outputs]
+    assert [(one.cut_off, one.correct) for one in responses[:3]] == [(True, True)] * 3
+    assert [(one.cut_off, one.correct) for one in responses[3:]] == [(False, True)] * (len(rewards) - 3)
+
+
+def test_a_penalty_of_a_response_that_does_not_end_stays(tokenizer: Any) -> None:
+    async def endless(request: Request) -> str:
+        return "and so on " * 60
+
+    async def judge(output: Any, row: Any) -> None:
+        output.reward_score = -1.0
+
+    client = ScriptedClient(tokenizer, endless)
+    loop = make_loop(tokenizer, client, make_config())
+    outputs = asyncio.run(loop.run(dict(TRAINING), context=RolloutContext(False, 1, judge), **make_row()))
+    assert [one.reward_score for one in outputs] == [-1.0] * 5
+
+
 def test_ending_exactly_at_the_limit_is_not_cut_off(tokenizer: Any) -> None:
     text = RIGHT + tokenizer.eos_token
 

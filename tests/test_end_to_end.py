@@ -31,6 +31,7 @@ gsr:
   m: {m}
   candidate_tokens: 12
   refinement_tokens: 16
+  score_cut_off: true  # random weights never end
   # Random weights leave a distribution that is nearly flat, where rounding weighs more than in a trained model.
   sync_guard: {{min_correlation: 0.9}}
 sft:

@@ -119,14 +119,16 @@ class GsrAgentLoop(AgentLoopBase):
         await context.judge(output, row)
         text = self.tokenizer.decode(generated.token_ids, skip_special_tokens=True)
         n_tokens = len(generated.token_ids)
-        extra = output.extra_fields
-        extra["response"] = Response(
+        cut_off = n_tokens >= max_tokens and generated.token_ids[-1] != self.tokenizer.eos_token_id
+        output.extra_fields["response"] = Response(
             text=text,
             answer=extract_answer(text),
             correct=is_correct(output),
-            cut_off=n_tokens >= max_tokens and generated.token_ids[-1] != self.tokenizer.eos_token_id,
+            cut_off=cut_off,
             n_tokens=n_tokens,
         )
+        if cut_off and not context.validate and not self.gsr.score_cut_off:
+            output.reward_score = min(output.reward_score or 0.0, 0.0)
         return output
 
 
