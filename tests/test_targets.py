@@ -154,11 +154,17 @@ def test_thinking_is_kept_or_dropped(tmp_path: Path, thinking: str, apart: bool)
 
 
 def test_the_recipes_sections_can_be_read() -> None:
-    config = load_recipe("quickstart_cpu", ["teach.problems=256", "gsr.refine_weight=0.25"])
+    config = load_recipe("quickstart_cpu", ["teach.problems=256"])
     teach = teach_config(config)
     assert (teach.teacher, teach.pool_size(gsr_config(config)), teach.problems) == ("oracle", 4, 256)
-    assert teach.refine_weight == 0.25
     assert teach.teacher_prompts(gsr_config(config)) == gsr_config(config).prompts
+
+
+def test_the_share_of_refinement_in_sft_is_that_of_the_loss_unless_the_recipe_says_otherwise() -> None:
+    config = load_recipe("gsr_qwen2_5_7b", ["gsr.refine_weight=0.25"])
+    assert teach_config(config).refine_weight == 0.25
+    config = load_recipe("gsr_qwen2_5_7b", ["gsr.refine_weight=0.25", "teach.refine_weight=0.75"])
+    assert (teach_config(config).refine_weight, gsr_config(config).refine_weight) == (0.75, 0.25)
 
 
 @pytest.mark.parametrize(
