@@ -66,7 +66,7 @@ def test_derived_numbers_worked_out_by_hand() -> None:
     )
     numbers = derived(config, from_mapping(GsrConfig, config.gsr, "gsr"))
     assert numbers["candidate rows a step"] == "60 in 12 groups of 5"
-    assert numbers["refinement rows a step"] == "24 in 12 groups of 2"
+    assert numbers["refinement rows a step"] == "24 in 12 groups of 2 at most"  # hard_first
     assert numbers["optimizer steps a training step"] == 3
     assert numbers["training steps"] == "24 (3 epochs of 8)"
     assert str(numbers["rows in verl's queue"]).startswith("96 at most")  # and one more a prompt
