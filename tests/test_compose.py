@@ -28,7 +28,7 @@ def test_a_recipe_is_composed_over_the_base_with_overrides_on_top() -> None:
     assert config.gsr.k == 3
     assert config.actor_rollout_ref.actor.optim.lr == 1e-7
     assert config.data.train_files == "elsewhere/data/train.parquet"
-    assert config.gsr.easy_probability == GsrConfig().easy_probability  # of the defaults
+    assert config.gsr.score_cut_off == GsrConfig().score_cut_off  # of the defaults
     assert config.trainer.v1.trainer_mode == "gsr"
     assert Path(config.actor_rollout_ref.rollout.agent.agent_loop_config_path).is_file()
 
