@@ -218,7 +218,6 @@ def test_torch_takes_huge_pages_when_the_variable_is_set() -> None:
         assert subprocess.run([sys.executable, "-c", code], env=env, timeout=120).returncode == exit_code
 
 
-@pytest.mark.skipif(fast_dtype() != "bfloat16", reason="elsewhere oneDNN may not compile these")
 def test_a_trainer_does_not_keep_the_compiled_products_of_every_length() -> None:
     code = (
         "import psutil, torch\n"
@@ -232,8 +231,10 @@ def test_a_trainer_does_not_keep_the_compiled_products_of_every_length() -> None
     )
     plain, trainer = run_python(code, None), run_python(f"import gsr_rl.cpu.engine\n{code}", "cpu")
     grown, grown_in_trainer = (float(one.stdout.rpartition("MB")[2]) for one in (plain, trainer))
-    assert grown > 100
-    assert grown_in_trainer < grown / 3  # 64 of some 800, but what the allocator keeps differs from run to run
+    # 64 of 800 stay; what the allocator keeps besides differs from run to run, and is more where more was compiled.
+    assert grown_in_trainer < max(50, grown / 3)
+    if fast_dtype() == "bfloat16":  # elsewhere oneDNN does not compile these
+        assert grown > 100
 
 
 # vLLM

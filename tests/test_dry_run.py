@@ -61,12 +61,13 @@ def test_derived_numbers_worked_out_by_hand() -> None:
             *("data.max_prompt_length=50", "actor_rollout_ref.rollout.prompt_length=200"),
             *("trainer.total_training_steps=null", "trainer.total_epochs=3"),
             *("teach.problems=20", "teach.pool=6", "teach.sets_per_problem=4", "teach.tries=3"),
+            "gsr.selection=all",
             *("benchmarks=[aime24]", "eval.sweep=[2,6]", "gsr.validation.m=3", "eval.repeats=4"),
         ],
     )
     numbers = derived(config, from_mapping(GsrConfig, config.gsr, "gsr"))
     assert numbers["candidate rows a step"] == "60 in 12 groups of 5"
-    assert numbers["refinement rows a step"] == "24 in 12 groups of 2 at most"  # hard_first
+    assert numbers["refinement rows a step"] == "24 in 12 groups of 2"
     assert numbers["optimizer steps a training step"] == 3
     assert numbers["training steps"] == "24 (3 epochs of 8)"
     assert str(numbers["rows in verl's queue"]).startswith("96 at most")  # and one more a prompt
@@ -76,3 +77,9 @@ def test_derived_numbers_worked_out_by_hand() -> None:
     assert numbers["targets of the teacher"] == "100 direct, 80 refinements, in 3 tries each at most (oracle)"
     assert numbers["responses to a problem in eval"] == "candidates 7, refinements 6, repeats 4"
     assert numbers["weights of the stages in the loss"] == "0.75 candidates, 0.25 refinements"
+
+
+def test_with_hard_sets_first_the_rows_of_refinements_are_a_bound() -> None:
+    config = load_recipe("quickstart_cpu", ["gsr.selection=hard_first", "gsr.m=4", "data.train_batch_size=16"])
+    numbers = derived(config, from_mapping(GsrConfig, config.gsr, "gsr"))
+    assert numbers["refinement rows a step"] == "64 in 16 groups of 4 at most"
