@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from gsr_rl.stages.teachers import servers_owed, teach_config
 
 # Tokens that each candidate must be able to show of itself in the refinement prompt.
 MIN_CANDIDATE_TOKENS = 16
+_FLASH = "flash_attention_2"
+# Where the model of a training stage is configured.
+_TRAINED = {"warmup": "sft.model", "sft": "sft.model", "train": "actor_rollout_ref.model"}
 _CPU_ENV = ("OMP_NUM_THREADS", "THP_MEM_ALLOC_ENABLE", "VLLM_ENABLE_V1_MULTIPROCESSING")
 _SMI_COMMANDS = ("nvidia-smi", "npu-smi", "rocm-smi")
 
@@ -62,6 +66,10 @@ def choose_platform(config: DictConfig) -> None:
         # which that then leaves alone: of two cores only one would compute.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         _set_ray_env(config, **{key: os.environ[key] for key in _CPU_ENV})
+    else:
+        # Forked, vLLM's engine cannot use CUDA once this process has asked for its devices, as what it imports may do.
+        # vLLM's own check sees no more than an initialised torch.cuda (0.24.0, with verl 0.9.1).
+        os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
     if chosen is not None:
         _set_ray_env(config, VERL_PLATFORM=chosen)
 
@@ -95,6 +103,7 @@ def check(config: DictConfig, stage: str) -> None:
     values: Any = OmegaConf.to_container(rl_config(config), resolve=True)
     gsr = check_training(values)
     check_queue(config, gsr)
+    check_attention(config, stage)
     for trained in ("warmup", "sft", "train"):
         RunFolder.of(config).latest_checkpoint(trained)
     if stage == "run" and not RunFolder.of(config).rl_rows("dev").exists():
@@ -124,6 +133,21 @@ def check(config: DictConfig, stage: str) -> None:
 
 def _files(value: Any) -> list[str]:
     return [str(one) for one in ([value] if isinstance(value, str) else value)]
+
+
+def check_attention(config: DictConfig, stage: str) -> None:
+    """That flash-attn is here where verl's trainers would ask for it, which they do unless told otherwise."""
+    # A cluster's nodes may have what this machine, with no GPU maybe, has not.
+    if config.trainer.device != "cuda" or address_of(config) or find_spec("flash_attn"):
+        return
+    stages = {*_TRAINED} - {*config.skip_stages} if stage == "run" else {*_TRAINED} & {stage}
+    for key in sorted({_TRAINED[one] for one in stages}):
+        own = OmegaConf.select(config, f"{key}.override_config") or {}
+        if own.get("attn_implementation", _FLASH) == _FLASH:
+            raise UsageError(
+                f"{key}.override_config.attn_implementation={_FLASH} (verl's default): flash-attn is not installed; "
+                f"install it (requirements/gpu.txt), or say ++{key}.override_config.attn_implementation=sdpa"
+            )
 
 
 def _check_reward_function(config: DictConfig) -> None:

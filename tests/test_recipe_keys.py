@@ -64,7 +64,7 @@ def test_keys_that_verl_s_yaml_leaves_out_are_fields_of_its_dataclasses() -> Non
         assert key[-1] in {one.name for one in fields(section)}
 
 
-@pytest.mark.parametrize("name", ["base.yaml", "cpu.yaml"])
+@pytest.mark.parametrize("name", ["base.yaml", "cpu.yaml", "puzzle.yaml"])
 def test_the_keys_that_our_recipes_set_are_verl_s(name: str) -> None:
     values = OmegaConf.to_container(OmegaConf.load(recipes_dir() / name))
     assert isinstance(values, dict)
