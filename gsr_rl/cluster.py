@@ -38,7 +38,9 @@ def check_cluster(config: DictConfig, address: str) -> bool:
         ray.init(address=address, log_to_driver=False)
     except OSError as error:  # ConnectionError among them
         reason = " ".join(str(error).split())
-        raise UsageError(f"ray_kwargs.ray_init.address={address}: no Ray cluster there ({reason})") from None
+        # Ray 2.60 says no more where its head asks for a token, which `ray start` does once there is one in ~/.ray.
+        token = "" if "RAY_AUTH_MODE" in os.environ else "; if its head asks for a token, set RAY_AUTH_MODE=token"
+        raise UsageError(f"ray_kwargs.ray_init.address={address}: no Ray cluster there ({reason}){token}") from None
     try:
         missing = _missing_packages()
         resources = ray.cluster_resources()

@@ -37,8 +37,14 @@ def test_a_package_missing_on_a_node_is_named(address: str, monkeypatch: pytest.
         cluster.check_cluster(load_recipe("quickstart_cpu"), address)
 
 
-def test_no_cluster_there() -> None:
-    with pytest.raises(UsageError, match=r"address=127.0.0.1:1: no Ray cluster there"):
+@pytest.mark.parametrize(
+    ("mode", "mend"), [(None, "; if its head asks for a token, set RAY_AUTH_MODE=token"), ("token", "")]
+)
+def test_no_cluster_there(monkeypatch: pytest.MonkeyPatch, mode: str | None, mend: str) -> None:
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    if mode:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    with pytest.raises(UsageError, match=rf"address=127.0.0.1:1: no Ray cluster there \(.*\){mend}$"):
         cluster.check_cluster(load_recipe("quickstart_cpu"), "127.0.0.1:1")
 
 
