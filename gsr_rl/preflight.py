@@ -104,7 +104,7 @@ def check(config: DictConfig, stage: str) -> None:
     gsr = check_training(values)
     check_queue(config, gsr)
     check_attention(config, stage)
-    for trained in ("warmup", "sft", "train"):
+    for trained in _TRAINED:
         RunFolder.of(config).latest_checkpoint(trained)
     if stage == "run" and not RunFolder.of(config).rl_rows("dev").exists():
         data.check(config)
