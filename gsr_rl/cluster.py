@@ -33,13 +33,15 @@ def check_cluster(config: DictConfig, address: str) -> bool:
     with open_dict(config):
         for key in ("num_cpus", "num_gpus"):
             config.ray_kwargs.ray_init.pop(key, None)
+    token = ""
     try:
         _knock(address)
+        if "RAY_AUTH_MODE" not in os.environ:
+            # Ray 2.60 says no more where its head asks for one, which `ray start` does once there is one in ~/.ray.
+            token = "; if its head asks for a token, set RAY_AUTH_MODE=token"
         ray.init(address=address, log_to_driver=False)
     except OSError as error:  # ConnectionError among them
         reason = " ".join(str(error).split())
-        # Ray 2.60 says no more where its head asks for a token, which `ray start` does once there is one in ~/.ray.
-        token = "" if "RAY_AUTH_MODE" in os.environ else "; if its head asks for a token, set RAY_AUTH_MODE=token"
         raise UsageError(f"ray_kwargs.ray_init.address={address}: no Ray cluster there ({reason}){token}") from None
     try:
         missing = _missing_packages()

@@ -140,7 +140,8 @@ def check_attention(config: DictConfig, stage: str) -> None:
     # A cluster's nodes may have what this machine, with no GPU maybe, has not.
     if config.trainer.device != "cuda" or address_of(config) or find_spec("flash_attn"):
         return
-    stages = {*_TRAINED} - {*config.skip_stages} if stage == "run" else {*_TRAINED} & {stage}
+    skipped = {*config.skip_stages} if config.warmup.steps > 0 else {*config.skip_stages, "warmup"}
+    stages = {*_TRAINED} - skipped if stage == "run" else {*_TRAINED} & {stage}
     for key in sorted({_TRAINED[one] for one in stages}):
         own = OmegaConf.select(config, f"{key}.override_config") or {}
         if own.get("attn_implementation", _FLASH) == _FLASH:

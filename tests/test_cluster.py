@@ -1,5 +1,6 @@
 """Joining a Ray cluster: a real one of one node."""
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -37,15 +38,28 @@ def test_a_package_missing_on_a_node_is_named(address: str, monkeypatch: pytest.
         cluster.check_cluster(load_recipe("quickstart_cpu"), address)
 
 
+def test_nobody_listens_there() -> None:
+    with pytest.raises(UsageError, match=r"address=127.0.0.1:1: no Ray cluster there \([^;]*\)$"):
+        cluster.check_cluster(load_recipe("quickstart_cpu"), "127.0.0.1:1")
+
+
 @pytest.mark.parametrize(
     ("mode", "mend"), [(None, "; if its head asks for a token, set RAY_AUTH_MODE=token"), ("token", "")]
 )
-def test_no_cluster_there(monkeypatch: pytest.MonkeyPatch, mode: str | None, mend: str) -> None:
+def test_a_head_that_turns_away(monkeypatch: pytest.MonkeyPatch, mode: str | None, mend: str) -> None:
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     if mode:
         monkeypatch.setenv("RAY_AUTH_MODE", mode)
-    with pytest.raises(UsageError, match=rf"address=127.0.0.1:1: no Ray cluster there \(.*\){mend}$"):
-        cluster.check_cluster(load_recipe("quickstart_cpu"), "127.0.0.1:1")
+
+    def turned_away(**_: object) -> None:
+        raise ConnectionError("Could not find any running\nRay instance")
+
+    monkeypatch.setattr("ray.init", turned_away)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        reason = r"\(Could not find any running Ray instance\)"
+        with pytest.raises(UsageError, match=rf"address={address}: no Ray cluster there {reason}{mend}$"):
+            cluster.check_cluster(load_recipe("quickstart_cpu"), address)
 
 
 def test_the_address_of_ray_s_own_variable(monkeypatch: pytest.MonkeyPatch) -> None:

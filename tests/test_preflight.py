@@ -44,6 +44,7 @@ def test_attention_of_a_package_that_is_missing_is_refused(
         ("quickstart_cpu", "run", []),
         ("gsr_qwen2_5_7b", "teach", []),  # trains nothing
         ("gsr_qwen2_5_7b", "run", ["skip_stages=[warmup,sft,train]"]),
+        ("gsr_qwen2_5_7b", "run", ["skip_stages=[sft,train]", "warmup.steps=0"]),
         ("gsr_qwen2_5_7b", "run", ["ray_kwargs.ray_init.address=10.0.0.1:6379"]),  # the nodes may have it
     ],
 )
