@@ -12,7 +12,7 @@ from gsr_rl.episode import Episode, Response, read_episodes, write_episodes
 from gsr_rl.errors import UsageError
 from gsr_rl.report import command as report
 from gsr_rl.report.figures import Evaluation
-from gsr_rl.report.text import verdict
+from gsr_rl.report.text import idle_steps, verdict
 
 CORRELATION = "training/rollout_actor_probs_pearson_corr"
 
@@ -59,6 +59,8 @@ def train_step(reward: float, correlation: float) -> dict[str, float]:
         "gsr/train/candidate/reward": reward,
         "gsr/train/refinement/reward": reward / 2,
         "gsr/train/candidate/response_length": 9.0,
+        "gsr/train/candidate/no_signal_groups": 1.0,
+        "gsr/train/refinement/no_signal_groups": 1.0 if reward == 0.5 else 0.75,
         CORRELATION: correlation,
     }
 
@@ -169,6 +171,19 @@ def test_other_files(reported: Path) -> None:
         assert (reported / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert f"(plots/{name}.png)" in text
     assert "(model/)" not in text  # nothing was trained
+    assert "- In 1 of 3 steps all groups had equal rewards" in text
+
+
+def test_idle_steps() -> None:
+    share = "gsr/train/{}/no_signal_groups".format
+    candidates_alone = [
+        {"stage": "train", "step": i, "data": {share("candidate"): value}} for i, value in enumerate((1, 0.9))
+    ]
+    assert idle_steps(candidates_alone)[0].startswith("In 1 of 2 steps")
+    refined = {share("candidate"): 1.0, share("refinement"): 0.5}  # these teach
+    validation = {"gsr/val/toy/maj@4": 0.5}
+    assert idle_steps([{"stage": "train", "step": i, "data": one} for i, one in enumerate((validation, refined))]) == []
+    assert idle_steps([]) == []
 
 
 def test_page(reported: Path) -> None:

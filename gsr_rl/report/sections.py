@@ -33,7 +33,7 @@ def of_one(report: Mapping[str, Any], evaluations: Sequence[Evaluation], log: Se
         note, table = (
             ("Single steps of GRPO, and as noisy as such:", text.curve_table(log)) if has_steps else ("", None)
         )
-        sections.append(Section("Training", note, table, pictures=[curves]))
+        sections.append(Section("Training", note, table, text.idle_steps(log), [curves]))
     return sections
 
 

@@ -71,6 +71,19 @@ def verdict(one: Evaluation) -> str:
     return text
 
 
+def idle_steps(log: Sequence[LogRow]) -> list[str]:
+    """That GRPO had nothing to learn from in some of its steps, if so."""
+    data = [row["data"] for row in log if row["stage"] == "train"]
+    shares = [[value for key, value in one.items() if key.endswith("/no_signal_groups")] for one in data]
+    steps = [min(of_step) for of_step in shares if of_step]
+    idle = steps.count(1)
+    if not idle:
+        return []
+    return [
+        f"In {idle} of {len(steps)} steps all groups had equal rewards, all right or all wrong: they taught nothing."
+    ]
+
+
 def change(step: Figures) -> str:
     """What a stage has changed of selfref, likewise."""
     if step["change"] is None:

@@ -166,6 +166,8 @@ class GsrTrainer(PPOTrainerSync):
         batch.extra_info |= {"refine_weight": self.gsr.refine_weight, "num_mini_batch": self.num_mini_batches}
         batch.extra_info["stage_totals"] = stage_totals(batch.tags, tokens, self.num_mini_batches)
         has_signal = [bool(row.any()) or not self._needs_advantage() for row in rows["advantages"].unbind()]
+        if not any(has_signal):
+            logger.warning("gsr-rl: step %d: equal rewards in every group; nothing to learn", self.global_steps)
         lengths = [tag["seq_len"] for tag in batch.tags]
         part = _rows(batch, rows_to_update(has_signal, lengths, self._ranks() * self.num_mini_batches))
         part.reorder(deal_rows(part.tags, self._ranks(), self.num_mini_batches))
