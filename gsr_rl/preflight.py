@@ -19,7 +19,7 @@ from gsr_rl.errors import UsageError
 from gsr_rl.prompts import Tokenizer, encode_prompt
 from gsr_rl.stages import data
 from gsr_rl.stages.eval_config import check_benchmarks, eval_config, roles
-from gsr_rl.stages.layout import RunFolder, base_model, latest_model
+from gsr_rl.stages.layout import RunFolder, base_model, latest_model, skipped_stages
 from gsr_rl.stages.serve import engine_arguments
 from gsr_rl.stages.teachers import servers_owed, teach_config
 
@@ -140,8 +140,7 @@ def check_attention(config: DictConfig, stage: str) -> None:
     # A cluster's nodes may have what this machine, with no GPU maybe, has not.
     if config.trainer.device != "cuda" or address_of(config) or find_spec("flash_attn"):
         return
-    skipped = {*config.skip_stages} if config.warmup.steps > 0 else {*config.skip_stages, "warmup"}
-    stages = {*_TRAINED} - skipped if stage == "run" else {*_TRAINED} & {stage}
+    stages = {*_TRAINED} - skipped_stages(config) if stage == "run" else {*_TRAINED} & {stage}
     for key in sorted({_TRAINED[one] for one in stages}):
         own = OmegaConf.select(config, f"{key}.override_config") or {}
         if own.get("attn_implementation", _FLASH) == _FLASH:

@@ -19,7 +19,7 @@ from gsr_rl.errors import UsageError
 from gsr_rl.files import replacing
 from gsr_rl.preflight import check
 from gsr_rl.stages.child import end_with_parent
-from gsr_rl.stages.layout import RunFolder, base_model
+from gsr_rl.stages.layout import RunFolder, base_model, skipped_stages
 from gsr_rl.stages.variants import overrides, share, variants_of
 
 AGENT_LOOPS = "actor_rollout_ref.rollout.agent.agent_loop_config_path"  # where the package is installed
@@ -49,14 +49,14 @@ class Step:
 
 
 def steps(config: DictConfig) -> list[Step]:
-    """The steps of `config` in order, without the stages in `config.skip_stages`."""
+    """The steps of `config` in order, without its `skipped_stages`."""
     for name in config.skip_stages:
         if name not in STAGES:
             raise UsageError(f"skip_stages: no stage {name}; stages: {', '.join(STAGES)}")
     folder = RunFolder.of(config)
     wanted = [
         Step("data", folder.rl_rows("dev")),
-        *([Step("warmup", folder.model("warmup"))] if config.warmup.steps > 0 else []),
+        Step("warmup", folder.model("warmup")),
         Step("teach", folder.sft_rows("sft")),
         Step("sft", folder.model("sft")),
         # Nobody has taught the base model to refine, so that there is nothing to control for.
@@ -65,7 +65,7 @@ def steps(config: DictConfig) -> list[Step]:
         Step("train", folder.model("train")),
         _evaluation(folder, "grpo", folder.model("train")),
     ]
-    kept = [step for step in wanted if step.stage not in config.skip_stages]
+    kept = [step for step in wanted if step.stage not in skipped_stages(config)]
     made = {step.stage for step in kept}
     return [step for step in kept if not _of_a_skipped_model(step, made)]
 

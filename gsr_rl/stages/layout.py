@@ -117,6 +117,11 @@ class RunFolder:
             temporary.write_text(json.dumps(used))
 
 
+def skipped_stages(config: DictConfig) -> set[str]:
+    """Stages that the chain leaves out: those of `skip_stages`, and a warm-up without steps."""
+    return {*config.skip_stages} if config.warmup.steps > 0 else {*config.skip_stages, "warmup"}
+
+
 def base_model(config: DictConfig) -> str:
     """The model that the chain starts from: `smollm2` is converted into the run folder's parent at its first use."""
     if config.base_model == "smollm2":

@@ -11,7 +11,7 @@ from data_prep.endpoints import Served
 from data_prep.teach_config import TeachConfig
 from gsr_rl.compose import typed_section
 from gsr_rl.config import GsrConfig, Sampling
-from gsr_rl.stages.layout import RunFolder, latest_model
+from gsr_rl.stages.layout import RunFolder, latest_model, skipped_stages
 
 
 def gsr_config(config: DictConfig) -> GsrConfig:
@@ -62,9 +62,8 @@ def servers_owed(config: DictConfig, stage: str, teach: TeachConfig) -> dict[str
     stages = [stage]
     if stage == "run":
         results = {"warmup": folder.model("warmup"), "teach": folder.sft_rows("sft")}
-        stages = [name for name, result in results.items() if not result.exists() and name not in config.skip_stages]
-        if not config.warmup.steps:
-            stages = [name for name in stages if name != "warmup"]
+        skipped = skipped_stages(config)
+        stages = [name for name, result in results.items() if not result.exists() and name not in skipped]
     owed: dict[str, Served] = {}
     student = student_of(config)
     if "teach" in stages and student.model and not folder.candidates.exists():
