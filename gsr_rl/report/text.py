@@ -80,7 +80,7 @@ def idle_steps(log: Sequence[LogRow]) -> list[str]:
     if not idle:
         return []
     return [
-        f"In {idle} of {len(steps)} steps all groups had equal rewards, all right or all wrong: they taught nothing."
+        f"In {idle} of {len(steps)} steps all groups had equal rewards, all right or all wrong: rewards taught nothing."
     ]
 
 
