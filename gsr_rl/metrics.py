@@ -182,14 +182,21 @@ def core_figures(problems: Problems, k: int) -> dict[str, Figure]:
     }
 
 
-def selfref_change(before: Sequence[Episode], after: Sequence[Episode]) -> dict[str, float | None]:
-    """How far training has moved selfRef@K, paired over the problems that both were asked.
+def paired_change(
+    before: Sequence[Episode], after: Sequence[Episode], method: str, before_method: str | None = None
+) -> dict[str, float | None]:
+    """How far a method's accuracy has moved, paired over the problems that were asked both times.
+
+    Args:
+        before, after: episodes of two models; rows of the same problem are averaged first.
+        method: a method's name in `episode_scores`; rows that have no such score do not count.
+        before_method: that of `before`, if it is another one.
 
     Returns:
         {"n" (problems), "change" (after - before), "ci_low", "ci_high"}: 95 % interval over problems, as of the gap;
-        None where n is 0. Rows of the same problem are averaged first.
+        None where n is 0.
     """
-    means = [_selfref_by_problem(episodes) for episodes in (before, after)]
+    means = [_by_problem(before, before_method or method), _by_problem(after, method)]
     asked = [problem for problem in means[0] if problem in means[1]]
     if not asked:
         return {"n": 0, "change": None, "ci_low": None, "ci_high": None}
@@ -199,13 +206,18 @@ def selfref_change(before: Sequence[Episode], after: Sequence[Episode]) -> dict[
     return {"n": len(asked), "change": change.value, "ci_low": change.low, "ci_high": change.high}
 
 
-def _selfref_by_problem(episodes: Sequence[Episode]) -> dict[tuple[str, str], tuple[float, int]]:
-    """Mean over the problem's rows, and the number of its refinements."""
-    rows: dict[tuple[str, str], list[tuple[Response, ...]]] = {}
+def _by_problem(episodes: Sequence[Episode], method: str) -> dict[tuple[str, str], tuple[float, int]]:
+    """A method's mean over the problem's rows, and the number of what it scored: responses, or a vote a set."""
+    rows: dict[tuple[str, str], list[tuple[float, int]]] = {}
     for episode in episodes:
-        if episode.refinements:
-            rows.setdefault((episode.dataset, episode.id), []).append(episode.refinements)
-    return {name: (sum(map(share_correct, sets)) / len(sets), sum(map(len, sets))) for name, sets in rows.items()}
+        score = episode_scores(episode)[method]
+        scored = {"pass@1": len(episode.candidates), "selfref@k": len(episode.refinements)}.get(method, 1)
+        if score is not None:
+            rows.setdefault((episode.dataset, episode.id), []).append((score, scored))
+    return {
+        problem: (sum(score for score, _ in sets) / len(sets), sum(scored for _, scored in sets))
+        for problem, sets in rows.items()
+    }
 
 
 def agreement(episode: Episode) -> dict[str, float]:

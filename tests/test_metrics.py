@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gsr_rl.episode import Episode, Response
 from gsr_rl.errors import UsageError
-from gsr_rl.metrics import agreement, episode_scores, selfref_change, summarize
+from gsr_rl.metrics import agreement, episode_scores, paired_change, summarize
 
 GOLD = "0"
 
@@ -208,7 +208,7 @@ def test_agreement_is_mathematical() -> None:
     assert agreement(Episode("1", "toy", "?", "7", candidates, refined)) == expected
 
 
-def test_selfref_change_is_paired_over_the_problems_of_both() -> None:
+def test_a_change_is_paired_over_the_problems_of_both() -> None:
     before = [episode("00", "01", id="a"), episode("00", "1", id="a"), episode("00", "0", id="b"), episode("0", id="c")]
     after = [
         episode("00", "0", id="a"),
@@ -217,10 +217,19 @@ def test_selfref_change_is_paired_over_the_problems_of_both() -> None:
         episode("0", "0", id="d"),
     ]
     # a: from (1/2 + 0) / 2 to 1; b: from 1 to 0; c has no refinement before, d is not there.
-    change = selfref_change(before, after)
+    change = paired_change(before, after, "selfref@k")
     assert (change["n"], change["change"]) == (2, pytest.approx((0.75 - 1) / 2))
     # One of the two is drawn, and the imagined responses come at a quarter, a half and a quarter of 1 in 1.5, the mean
     # number of refinements of a problem. So -1 or less comes more than 2.5 % of the time; more than 0.75 does with an
     # imagined 1, (0.75 + 1) / 2 = 0.875 (4.3 % of the time), and more than that does 0.4 % of the time.
     assert (change["ci_low"], change["ci_high"]) == (-1, 0.875)
-    assert selfref_change(before, []) == {"n": 0, "change": None, "ci_low": None, "ci_high": None}
+    assert paired_change(before, [], "selfref@k") == {"n": 0, "change": None, "ci_low": None, "ci_high": None}
+
+
+def test_a_change_from_one_method_to_another() -> None:
+    before = [episode("011", id="a"), episode("001", id="a"), episode("001", id="b"), episode("000", id="d")]
+    after = [episode("111", "0", id="a"), episode("111", "1", id="b"), episode("111", id="c"), episode("111", id="d")]
+    # votes before, a: (0 + 1) / 2, b: 1; refinements after, a: 1, b: 0; d has none then
+    change = paired_change(before, after, "selfref@k", before_method="maj@k")
+    assert (change["n"], change["change"]) == (2, pytest.approx((0.5 - 1) / 2))
+    assert paired_change(before, after, "pass@1")["change"] == pytest.approx(-(0.5 + 2 / 3 + 1) / 3)

@@ -347,6 +347,31 @@ def test_runs_of_different_configurations_are_not_pooled(tmp_path: Path) -> None
     assert "All runs together" not in (tmp_path / "all" / "report.md").read_text()
 
 
+def test_differences_to_the_first_run(tmp_path: Path) -> None:
+    folders = runs(tmp_path, {"gsr.k": "4"}, {"gsr.k": "5"})
+    for folder in folders:
+        write_episodes(Path(folder) / "episodes" / "base.jsonl", BASE)  # the same in both: nothing to compare
+    report.main([*folders, "--out", str(tmp_path / "all")])
+    (row,) = json.loads((tmp_path / "all" / "report.json").read_text())["differences"]
+    assert (row["run"], row["name"]) == ("run-1", "sft")
+    changes = {key: value["change"] for key, value in row.items() if isinstance(value, dict)}
+    pass_1 = (0 + 2 / 4 + 0 + 1 / 4) / 4 - (1 + 3 / 4 + 1 / 4 + 2 / 4) / 4
+    maj_4 = (0 + 1 + 0 + 0) / 4 - (1 + 1 + 0 + 1 / 2) / 4
+    maj_5, rival = (0 + 1 + 0 + 1 / 2) / 4, (1 + 1 + 0 + 1) / 4
+    expected = {"pass@1": pass_1, "maj@k": maj_4, "maj@k+1": maj_5 - rival, "selfref@k": 1 / 2 - 1, "rival": 1 - maj_5}
+    assert changes == pytest.approx(expected)
+    text = (tmp_path / "all" / "report.md").read_text()
+    assert "selfref@K of run-0 - maj@(K+1) of the run" in text
+    cells = next(line for line in text.split("\n") if line.startswith("| run-1 | sft | 4 | -43.8 ("))
+    assert [cell.split(" (")[0] for cell in cells.split(" | ")[4:]] == ["-37.5", "-37.5", "-50.0", "+62.5"]
+
+
+def test_repeats_are_not_compared(tmp_path: Path) -> None:
+    report.main([*runs(tmp_path, {"gsr.k": "4"}, {"gsr.k": "4"}), "--out", str(tmp_path / "all")])
+    assert json.loads((tmp_path / "all" / "report.json").read_text())["differences"] == []
+    assert "Differences to" not in (tmp_path / "all" / "report.md").read_text()
+
+
 def test_several_runs_need_a_place_and_names(tmp_path: Path) -> None:
     one, two = runs(tmp_path, {}, {})
     with pytest.raises(UsageError, match="--out: missing"):

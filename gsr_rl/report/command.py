@@ -10,7 +10,7 @@ from typing import Any
 from gsr_rl.errors import UsageError
 from gsr_rl.files import replacing
 from gsr_rl.report import drawing, sections
-from gsr_rl.report.figures import Evaluation, changes
+from gsr_rl.report.figures import Evaluation, changes, differences
 from gsr_rl.report.html import html
 from gsr_rl.report.markdown import markdown
 from gsr_rl.report.runs import Run, are_repeats, pool, read_run, tokens
@@ -76,10 +76,16 @@ def _report_on_several(runs: Sequence[Run], out: Path) -> None:
     report = {
         "runs": [{"name": run.name, **build_report(run), **tokens(run.log)} for run in runs],
         "pooled": figures if pooled else None,
+        "differences": [] if pooled else _to_the_first(runs),
     }
     each = [one.in_run(run.name) for run in runs for one in run.evaluations]
     content = sections.of_several(report, pooled, each, {run.name: run.log for run in runs})
     _write(out, f"{runs[0].recipe}: {len(runs)} runs", names, report, content, pooled or each, None)
+
+
+def _to_the_first(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    first, *others = runs
+    return [{"run": run.name, **row} for run in others for row in differences(first.evaluations, run.evaluations)]
 
 
 def build_report(run: Run) -> dict[str, Any]:

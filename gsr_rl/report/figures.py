@@ -9,7 +9,7 @@ from typing import Any
 from gsr_rl.episode import Episode
 from gsr_rl.errors import UsageError
 from gsr_rl.evaluation import evaluate
-from gsr_rl.metrics import MACRO, episode_scores, selfref_change
+from gsr_rl.metrics import MACRO, episode_scores, paired_change
 
 Figures = Mapping[str, Any]
 
@@ -118,6 +118,25 @@ def changes(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
     """What each stage of training has changed of selfRef@K against the one before it."""
     trained = [one for one in evaluations if one.name in TRAINED]
     return [
-        {"from": before.name, "to": after.name, **selfref_change(before.episodes, after.episodes)}
+        {"from": before.name, "to": after.name, **paired_change(before.episodes, after.episodes, "selfref@k")}
         for before, after in pairwise(trained)
     ]
+
+
+def differences(first: Sequence[Evaluation], other: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    """How a run's stages differ from the same stages of another, where they have problems but not episodes in common.
+
+    "rival" sets the first run's selfRef@K against a vote of as many responses, maj@(K+1), of the other run's model.
+    """
+    by_name = {one.name: one.episodes for one in first}
+    stages = [(one.name, by_name[one.name], one.episodes) for one in other if one.name in by_name]
+    rows = [
+        {
+            "name": name,
+            **{method: paired_change(before, after, method) for method in ("pass@1", "maj@k", "maj@k+1", "selfref@k")},
+            "rival": paired_change(after, before, "selfref@k", before_method="maj@k+1"),
+        }
+        for name, before, after in stages
+        if before != after
+    ]
+    return [row for row in rows if row["pass@1"]["n"]]

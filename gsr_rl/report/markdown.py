@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from gsr_rl.episode import Episode, Response
 from gsr_rl.report.figures import KINDS, Evaluation
 from gsr_rl.report.sections import Section
-from gsr_rl.report.text import Table
+from gsr_rl.report.tables import Table
 
 
 def markdown(

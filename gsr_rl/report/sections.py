@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gsr_rl.report import pictures, text
+from gsr_rl.report import pictures, tables, text
 from gsr_rl.report.drawing import Picture
 from gsr_rl.report.figures import Evaluation
 from gsr_rl.stages.logs import LogRow
@@ -16,7 +16,7 @@ class Section:
 
     title: str
     intro: str = ""
-    table: text.Table | None = None
+    table: tables.Table | None = None
     points: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
 
@@ -27,11 +27,11 @@ def of_one(report: Mapping[str, Any], evaluations: Sequence[Evaluation], log: Se
     note = "In brackets 95 % intervals over problems." if len(asked) == 1 else _OTHER_PROBLEMS
     lines = [*map(text.verdict, evaluations), *map(text.change, report["selfref_changes"])]
     drawn = [pictures.side_by_side(evaluations)]
-    sections = [Section("Side by side", note, text.main_table(evaluations), lines, drawn), *_on_models(evaluations)]
+    sections = [Section("Side by side", note, tables.main_table(evaluations), lines, drawn), *_on_models(evaluations)]
     if curves := pictures.training({"": log}):
         has_steps = any(row["stage"] == "train" for row in log)
         note, table = (
-            ("Single steps of GRPO, and as noisy as such:", text.curve_table(log)) if has_steps else ("", None)
+            ("Single steps of GRPO, and as noisy as such:", tables.curve_table(log)) if has_steps else ("", None)
         )
         sections.append(Section("Training", note, table, text.idle_steps(log), [curves]))
     return sections
@@ -62,20 +62,32 @@ def of_several(
             "intervals are over problems, and the spread over runs is in the table below."
         )
         lines = [*map(text.verdict, pooled), *map(text.change, report["pooled"]["selfref_changes"])]
-        sections.append(Section("All runs together", note, text.main_table(pooled), lines))
+        sections.append(Section("All runs together", note, tables.main_table(pooled), lines))
     note = "Rates in per cent, gaps in points; the last column counts the tokens that a stage's training processed."
     drawn = [pictures.side_by_side(each)]
-    sections += [Section("Side by side", note, text.run_table(runs), pictures=drawn), *_on_models(pooled or each)]
+    sections.append(Section("Side by side", note, tables.run_table(runs), pictures=drawn))
+    if rows := report["differences"]:
+        sections.append(_to_the_first(runs[0]["name"], rows))
+    sections += _on_models(pooled or each)
     if curves := pictures.training(logs):
         sections.append(Section("Training", pictures=[curves]))
     return sections
+
+
+def _to_the_first(first: str, rows: Sequence[Mapping[str, Any]]) -> Section:
+    note = (
+        "In points, paired over the problems that both were asked, with 95 % intervals over these: what another seed "
+        f"would have done is not in them. The last column has the refinements of {first} against a vote of as many "
+        "responses of the other run's model."
+    )
+    return Section(f"Differences to {first}", note, tables.difference_table(first, rows))
 
 
 def _on_models(evaluations: Sequence[Evaluation]) -> list[Section]:
     sections: list[Section] = []
     if any(len(one.by_dataset) > 1 for one in evaluations):
         note = "In brackets 95 % intervals. The mean weighs each benchmark the same."
-        sections.append(Section("By benchmark", note, text.dataset_table(evaluations)))
+        sections.append(Section("By benchmark", note, tables.dataset_table(evaluations)))
     if sweep := pictures.gap_by_k(evaluations):
         sections.append(Section("The gap by the number of candidates", pictures=[sweep]))
     if max(one.pool for one in evaluations) > 2:
@@ -83,7 +95,7 @@ def _on_models(evaluations: Sequence[Evaluation]) -> list[Section]:
     if repeated := [one for one in evaluations if "rounds" in one.mean]:
         note = "Each round refines the refinements of the one before it; all else on this page is of the first."
         drawn = [pictures.by_round(repeated)]
-        sections.append(Section("Round by round", note, text.round_table(repeated), pictures=drawn))
+        sections.append(Section("Round by round", note, tables.round_table(repeated), pictures=drawn))
     if refined := [one for one in evaluations if one.is_refined]:
         sections += _on_refiners(refined)
     return sections
@@ -95,7 +107,7 @@ def _more_responses(evaluations: Sequence[Evaluation]) -> Section:
         "What more direct responses bring without any refinement: pass@k, whether any is correct, and maj@k, their "
         "vote, over all subsets of the candidates and the extra ones that there are. A refinement of K candidates "
         "stands at K + 1 responses, which it costs.",
-        text.responses_table(evaluations),
+        tables.responses_table(evaluations),
         pictures=[pictures.by_responses(evaluations)],
     )
 
@@ -106,12 +118,12 @@ def _on_refiners(refined: Sequence[Evaluation]) -> list[Section]:
             "By the number of correct candidates",
             "Accuracy of the refinement, and of how many sets. A refiner that chooses well is above the dotted line; "
             "one that creates is above 0 where no candidate is correct.",
-            text.correct_table(refined),
+            tables.correct_table(refined),
             pictures=[pictures.by_correct(refined)],
         ),
         Section(
             "What the refiner does",
             "A refiner may just copy the vote, or solve the problem anew; and each response costs tokens.",
-            text.refiner_table(refined),
+            tables.refiner_table(refined),
         ),
     ]
