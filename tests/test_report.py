@@ -327,7 +327,9 @@ def test_repeats_are_pooled_by_problem(tmp_path: Path) -> None:
     write_log(tmp_path / "run-1", "sft", [(1, {"train/global_tokens": 90}), (2, {"train/global_tokens": 60})])
     report.main([*folders, "--out", str(tmp_path / "all")])
     written = json.loads((tmp_path / "all" / "report.json").read_text())
-    (pooled,) = written["pooled"]["stages"]
+    (repeats,) = written["pooled"]
+    assert (repeats["name"], repeats["runs"]) == ("run-0 and 1 more", ["run-0", "run-1"])
+    (pooled,) = repeats["stages"]
     assert (pooled["n"], pooled["all_wrong_n"]) == (4, 2)  # problems, not rows; sets
     assert pooled["selfref@4"] == pytest.approx((1 + 1 / 2) / 2)
     assert pooled["maj@4"] == pytest.approx(((1 + 1 + 0 + 1 / 2) / 4 + 1 / 4) / 2)
@@ -336,15 +338,15 @@ def test_repeats_are_pooled_by_problem(tmp_path: Path) -> None:
         ("run-1", 1, 150, None),
     ]
     text = (tmp_path / "all" / "report.md").read_text()
-    assert "All runs together" in text
+    assert "run-0 and 1 more together" in text
     assert "| run-1 | 1 | sft | 4 | 18.8 % |" in text
     assert (tmp_path / "all" / "plots" / "stages.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_runs_of_different_configurations_are_not_pooled(tmp_path: Path) -> None:
     report.main([*runs(tmp_path, {"gsr.k": "4"}, {"gsr.k": "5"}), "--out", str(tmp_path / "all")])
-    assert json.loads((tmp_path / "all" / "report.json").read_text())["pooled"] is None
-    assert "All runs together" not in (tmp_path / "all" / "report.md").read_text()
+    assert json.loads((tmp_path / "all" / "report.json").read_text())["pooled"] == []
+    assert "together" not in (tmp_path / "all" / "report.md").read_text()
 
 
 def test_differences_to_the_first_run(tmp_path: Path) -> None:
@@ -366,6 +368,23 @@ def test_differences_to_the_first_run(tmp_path: Path) -> None:
     assert [cell.split(" (")[0] for cell in cells.split(" | ")[4:]] == ["-37.5", "-37.5", "-50.0", "+62.5"]
 
 
+def test_repeats_are_compared_with_repeats(tmp_path: Path) -> None:
+    folders = runs(tmp_path, {"gsr.k": "4"}, {"gsr.k": "4"})
+    for seed, episodes in enumerate((BASE, BASE)):
+        write_config(tmp_path / f"run-{seed}" / "direct", seed, **{"gsr.k": "5"})
+        write_episodes(tmp_path / f"run-{seed}" / "direct" / "episodes" / "sft.jsonl", episodes)
+    report.main([*folders, *(f"{one}/direct" for one in folders), "--out", str(tmp_path / "all")])
+    written = json.loads((tmp_path / "all" / "report.json").read_text())
+    assert [one["name"] for one in written["runs"]] == ["run-0", "run-1", "run-0/direct", "run-1/direct"]
+    assert [one["name"] for one in written["pooled"]] == ["run-0 and 1 more", "run-0/direct and 1 more"]
+    (row,) = written["differences"]
+    assert (row["run"], row["selfref@k"]["n"]) == ("run-0/direct and 1 more", 4)
+    # the first refine SFT once and BASE once, those in direct BASE twice
+    assert row["selfref@k"]["change"] == pytest.approx(1 / 2 - (1 + 1 / 2) / 2)
+    text = (tmp_path / "all" / "report.md").read_text()
+    assert "## run-0/direct and 1 more together" in text
+
+
 def test_repeats_are_not_compared(tmp_path: Path) -> None:
     report.main([*runs(tmp_path, {"gsr.k": "4"}, {"gsr.k": "4"}), "--out", str(tmp_path / "all")])
     assert json.loads((tmp_path / "all" / "report.json").read_text())["differences"] == []
@@ -376,5 +395,5 @@ def test_several_runs_need_a_place_and_names(tmp_path: Path) -> None:
     one, two = runs(tmp_path, {}, {})
     with pytest.raises(UsageError, match="--out: missing"):
         report.main([one, two])
-    with pytest.raises(UsageError, match="several runs are called run-0"):
+    with pytest.raises(UsageError, match="run-0 is given twice"):
         report.main([one, one, "--out", str(tmp_path / "all")])

@@ -13,7 +13,7 @@ from gsr_rl.report import drawing, sections
 from gsr_rl.report.figures import Evaluation, changes, differences
 from gsr_rl.report.html import html
 from gsr_rl.report.markdown import markdown
-from gsr_rl.report.runs import Run, are_repeats, pool, read_run, tokens
+from gsr_rl.report.runs import Group, Run, group, read_runs, tokens
 from gsr_rl.report.sections import Section
 from gsr_rl.report.text import run_facts
 from gsr_rl.verl_plugin.sync_guard import CORRELATION
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     """The command line of the tool.
 
     Raises:
-        UsageError: a folder has no episodes, a file is not what it should be, or several runs have the same name.
+        UsageError: a folder has no episodes, a file is not what it should be, or a folder is given twice.
     """
     parser = argparse.ArgumentParser(prog="gsr-rl report", description="Report on runs, from what they left.")
     parser.add_argument(
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     if len(options.runs) > 1 and options.out is None:
         raise UsageError("--out: missing; say into which folder a report on several runs goes")
-    runs = [read_run(root) for root in options.runs]
+    runs = read_runs(options.runs)
     if len(runs) == 1:
         _report_on_one(runs[0], options.out or runs[0].folder.root)
     else:
@@ -66,26 +66,29 @@ def _report_on_one(run: Run, out: Path) -> None:
 
 
 def _report_on_several(runs: Sequence[Run], out: Path) -> None:
-    names = [run.name for run in runs]
-    if len(set(names)) < len(names):
-        raise UsageError(
-            f"report: several runs are called {max(names, key=names.count)}; give each folder its own name"
-        )
-    pooled = pool(runs) if are_repeats(runs) else []
-    figures = {"stages": [one.entry() for one in pooled], "selfref_changes": changes(pooled)}
+    groups = group(runs)
     report = {
         "runs": [{"name": run.name, **build_report(run), **tokens(run.log)} for run in runs],
-        "pooled": figures if pooled else None,
-        "differences": [] if pooled else _to_the_first(runs),
+        "pooled": [_pooled_report(one) for one in groups if len(one.runs) > 1],
+        "differences": _to_the_first(groups),
     }
-    each = [one.in_run(run.name) for run in runs for one in run.evaluations]
-    content = sections.of_several(report, pooled, each, {run.name: run.log for run in runs})
-    _write(out, f"{runs[0].recipe}: {len(runs)} runs", names, report, content, pooled or each, None)
+    content = sections.of_several(report, runs, groups)
+    title, names = f"{runs[0].recipe}: {len(runs)} runs", [run.name for run in runs]
+    _write(out, title, names, report, content, sections.stages_of(groups), None)
 
 
-def _to_the_first(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    first, *others = runs
-    return [{"run": run.name, **row} for run in others for row in differences(first.evaluations, run.evaluations)]
+def _pooled_report(repeats: Group) -> dict[str, Any]:
+    return {
+        "name": repeats.name,
+        "runs": [run.name for run in repeats.runs],
+        "stages": [one.entry() for one in repeats.evaluations],
+        "selfref_changes": changes(repeats.evaluations),
+    }
+
+
+def _to_the_first(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    first, *others = groups
+    return [{"run": one.name, **row} for one in others for row in differences(first.evaluations, one.evaluations)]
 
 
 def build_report(run: Run) -> dict[str, Any]:

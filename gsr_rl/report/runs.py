@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ SFT_TOKENS, TRAIN_TOKENS = "train/global_tokens", "perf/total_num_tokens"
 class Run:
     """What a run folder holds. `seed` is None, and `recipe` the folder's name, where it has no config.yaml."""
 
+    name: str
     folder: RunFolder
     recipe: str
     seed: int | None
@@ -30,18 +32,37 @@ class Run:
     log: Sequence[LogRow]
     usage: Mapping[str, Any]
 
-    @property
-    def name(self) -> str:
-        return self.folder.root.name
+
+@dataclass(frozen=True)
+class Group:
+    """A run, or runs that repeat each other; of these the stages that all have, with the episodes of all."""
+
+    name: str
+    runs: Sequence[Run]
+    evaluations: Sequence[Evaluation]
 
 
-def read_run(root: Path) -> Run:
-    """Read a run, or a folder of evaluations: every `episodes/<name>.jsonl` is a model's.
+def read_runs(roots: Sequence[Path]) -> list[Run]:
+    """Read runs, or folders of evaluations: every `episodes/<name>.jsonl` is a model's.
 
     Raises:
-        UsageError: there are no episodes, or a file is not what it should be.
+        UsageError: a folder is given twice or has no episodes, or a file is not what it should be.
     """
-    folder = RunFolder(root.resolve())
+    roots = [root.resolve() for root in roots]
+    if len(set(roots)) < len(roots):
+        raise UsageError(f"report: {max(roots, key=roots.count)} is given twice; name each folder once")
+    return [_read_run(root, name) for root, name in zip(roots, _names(roots), strict=True)]
+
+
+def _names(roots: Sequence[Path]) -> list[str]:
+    """As few of each folder's last parts as tell it from the others."""
+    tails = [["/".join(root.parts[-n:]) for n in range(1, len(root.parts) + 1)] for root in roots]
+    shared = Counter(tail for of_root in tails for tail in of_root)
+    return [next(tail for tail in of_root if shared[tail] == 1) for of_root in tails]
+
+
+def _read_run(root: Path, name: str) -> Run:
+    folder = RunFolder(root)
     paths = sorted(folder.root.glob("episodes/*.jsonl"), key=lambda path: _order(path.stem))
     if not paths:
         raise UsageError(
@@ -52,7 +73,7 @@ def read_run(root: Path) -> Run:
     log = [row for stage in LOGGED for row in read_logs(folder.stage(stage), stage)]
     usage = json.loads(folder.usage.read_text()) if folder.usage.exists() else {}
     recipe = str(config.get("recipe") or folder.root.name)
-    return Run(folder, recipe, OmegaConf.select(config, "gsr.seed"), evaluations, log, usage)
+    return Run(name, folder, recipe, OmegaConf.select(config, "gsr.seed"), evaluations, log, usage)
 
 
 def _order(name: str) -> tuple[int, list[tuple[str, int]]]:
@@ -61,20 +82,29 @@ def _order(name: str) -> tuple[int, list[tuple[str, int]]]:
     return (TRAINED.index(name) if name in TRAINED else len(TRAINED)), parts
 
 
-def are_repeats(runs: Sequence[Run]) -> bool:
-    """Whether the runs' configurations are known, and the same but for seeds."""
-    if not all(run.folder.claim.exists() for run in runs):
-        return False
-    settings = [json.loads(run.folder.claim.read_text()) for run in runs]
-    return all(_without_seeds(one) == _without_seeds(settings[0]) for one in settings)
+def group(runs: Sequence[Run]) -> list[Group]:
+    """Runs whose configurations are known, and the same but for seeds, are repeats of each other."""
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(_settings(run), []).append(run)
+    return [Group(_name(repeats), repeats, _pool(repeats)) for repeats in found.values()]
 
 
-def _without_seeds(settings: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in settings.items() if not key.endswith("seed")}
+def _settings(run: Run) -> str:
+    if not run.folder.claim.exists():
+        return str(run.folder.root)
+    settings: Mapping[str, str] = json.loads(run.folder.claim.read_text())
+    return json.dumps({key: value for key, value in settings.items() if not key.endswith("seed")}, sort_keys=True)
 
 
-def pool(runs: Sequence[Run]) -> list[Evaluation]:
-    """Episodes of all runs by stage, of the stages that all have: those of one problem count as its repeats."""
+def _name(repeats: Sequence[Run]) -> str:
+    first, *others = repeats
+    return f"{first.name} and {len(others)} more" if others else first.name
+
+
+def _pool(runs: Sequence[Run]) -> Sequence[Evaluation]:
+    if len(runs) == 1:
+        return runs[0].evaluations
     by_run = [{one.name: one.episodes for one in run.evaluations} for run in runs]
     shared = [name for name in by_run[0] if all(name in one for one in by_run)]
     return [Evaluation.of(name, [episode for one in by_run for episode in one[name]]) for name in shared]

@@ -7,6 +7,7 @@ from typing import Any
 from gsr_rl.report import pictures, tables, text
 from gsr_rl.report.drawing import Picture
 from gsr_rl.report.figures import Evaluation
+from gsr_rl.report.runs import Group, Run
 from gsr_rl.stages.logs import LogRow
 
 
@@ -40,38 +41,34 @@ def of_one(report: Mapping[str, Any], evaluations: Sequence[Evaluation], log: Se
 _OTHER_PROBLEMS = "They were evaluated on different problems: do not compare them."
 
 
-def of_several(
-    report: Mapping[str, Any],
-    pooled: Sequence[Evaluation],
-    each: Sequence[Evaluation],
-    logs: Mapping[str, Sequence[LogRow]],
-) -> list[Section]:
-    """The sections on several runs.
-
-    Args:
-        report: their report.json.
-        pooled: the stages of all runs together, if they are repeats.
-        each: the stages of each run.
-        logs: what each run has logged, by its name.
-    """
-    runs = report["runs"]
+def of_several(report: Mapping[str, Any], runs: Sequence[Run], groups: Sequence[Group]) -> list[Section]:
+    """The sections on several runs, and on what are repeats of each other among them; `report` is their report.json."""
     sections: list[Section] = []
-    if pooled:
+    for pooled in report["pooled"]:
+        one = next(group for group in groups if group.name == pooled["name"])
         note = (
-            f"They differ in their seeds alone. Each problem counts once, with the mean of its {len(runs)} runs; the "
-            "intervals are over problems, and the spread over runs is in the table below."
+            f"{', '.join(pooled['runs'])} differ in their seeds alone. Each problem counts once, with the mean of its "
+            "runs; the intervals are over problems, and the spread over runs is in the table below."
         )
-        lines = [*map(text.verdict, pooled), *map(text.change, report["pooled"]["selfref_changes"])]
-        sections.append(Section("All runs together", note, tables.main_table(pooled), lines))
+        lines = [*map(text.verdict, one.evaluations), *map(text.change, pooled["selfref_changes"])]
+        sections.append(Section(f"{one.name} together", note, tables.main_table(one.evaluations), lines))
     note = "Rates in per cent, gaps in points; the last column counts the tokens that a stage's training processed."
+    each = [one.in_run(run.name) for run in runs for one in run.evaluations]
     drawn = [pictures.side_by_side(each)]
-    sections.append(Section("Side by side", note, tables.run_table(runs), pictures=drawn))
+    sections.append(Section("Side by side", note, tables.run_table(report["runs"]), pictures=drawn))
     if rows := report["differences"]:
-        sections.append(_to_the_first(runs[0]["name"], rows))
-    sections += _on_models(pooled or each)
-    if curves := pictures.training(logs):
+        sections.append(_to_the_first(groups[0].name, rows))
+    sections += _on_models(stages_of(groups))
+    if curves := pictures.training({run.name: run.log for run in runs}):
         sections.append(Section("Training", pictures=[curves]))
     return sections
+
+
+def stages_of(groups: Sequence[Group]) -> list[Evaluation]:
+    """The stages of all groups, under names that tell whose they are."""
+    if len(groups) == 1:
+        return list(groups[0].evaluations)
+    return [one.in_run(group.name) for group in groups for one in group.evaluations]
 
 
 def _to_the_first(first: str, rows: Sequence[Mapping[str, Any]]) -> Section:
