@@ -69,7 +69,7 @@ def _report_on_several(runs: Sequence[Run], out: Path) -> None:
     groups = group(runs)
     report = {
         "runs": [{"name": run.name, **build_report(run), **tokens(run.log)} for run in runs],
-        "pooled": [_pooled_report(one) for one in groups if len(one.runs) > 1],
+        "pooled": [_pooled_report(one) for one in groups if one.is_repeated],
         "differences": _to_the_first(groups),
     }
     content = sections.of_several(report, runs, groups)

@@ -41,6 +41,10 @@ class Group:
     runs: Sequence[Run]
     evaluations: Sequence[Evaluation]
 
+    @property
+    def is_repeated(self) -> bool:
+        return len(self.runs) > 1
+
 
 def read_runs(roots: Sequence[Path]) -> list[Run]:
     """Read runs, or folders of evaluations: every `episodes/<name>.jsonl` is a model's.
@@ -51,10 +55,10 @@ def read_runs(roots: Sequence[Path]) -> list[Run]:
     roots = [root.resolve() for root in roots]
     if len(set(roots)) < len(roots):
         raise UsageError(f"report: {max(roots, key=roots.count)} is given twice; name each folder once")
-    return [_read_run(root, name) for root, name in zip(roots, _names(roots), strict=True)]
+    return [_read_run(root, name) for root, name in zip(roots, _distinct_names(roots), strict=True)]
 
 
-def _names(roots: Sequence[Path]) -> list[str]:
+def _distinct_names(roots: Sequence[Path]) -> list[str]:
     """As few of each folder's last parts as tell it from the others."""
     tails = [["/".join(root.parts[-n:]) for n in range(1, len(root.parts) + 1)] for root in roots]
     shared = Counter(tail for of_root in tails for tail in of_root)
@@ -87,7 +91,7 @@ def group(runs: Sequence[Run]) -> list[Group]:
     found: dict[str, list[Run]] = {}
     for run in runs:
         found.setdefault(_settings(run), []).append(run)
-    return [Group(_name(repeats), repeats, _pool(repeats)) for repeats in found.values()]
+    return [Group(_group_name(repeats), repeats, _pool(repeats)) for repeats in found.values()]
 
 
 def _settings(run: Run) -> str:
@@ -97,7 +101,7 @@ def _settings(run: Run) -> str:
     return json.dumps({key: value for key, value in settings.items() if not key.endswith("seed")}, sort_keys=True)
 
 
-def _name(repeats: Sequence[Run]) -> str:
+def _group_name(repeats: Sequence[Run]) -> str:
     first, *others = repeats
     return f"{first.name} and {len(others)} more" if others else first.name
 

@@ -44,8 +44,7 @@ _OTHER_PROBLEMS = "They were evaluated on different problems: do not compare the
 def of_several(report: Mapping[str, Any], runs: Sequence[Run], groups: Sequence[Group]) -> list[Section]:
     """The sections on several runs, and on what are repeats of each other among them; `report` is their report.json."""
     sections: list[Section] = []
-    for pooled in report["pooled"]:
-        one = next(group for group in groups if group.name == pooled["name"])
+    for one, pooled in zip((one for one in groups if one.is_repeated), report["pooled"], strict=True):
         note = (
             f"{', '.join(pooled['runs'])} differ in their seeds alone. Each problem counts once, with the mean of its "
             "runs; the intervals are over problems, and the spread over runs is in the table below."
