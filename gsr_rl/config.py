@@ -90,6 +90,11 @@ class GsrConfig:
     def max_response_tokens(self) -> int:
         return max(self.candidate_tokens, self.refinement_tokens)
 
+    @property
+    def training_m(self) -> int:
+        """Refinements of a candidate set in training: none where they have no weight in the loss."""
+        return self.m if self.refine_weight > 0 else 0
+
 
 @dataclass(frozen=True)
 class Columns:

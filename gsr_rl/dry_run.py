@@ -64,7 +64,7 @@ def derived(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
         "devices": f"{devices} ({trainer.nnodes} nodes, {trainer.n_gpus_per_node} each, {trainer.device})",
         "prompts a training step": prompts,
         "candidate rows a step": f"{prompts * gsr.k} in {prompts} groups of {gsr.k}",
-        "refinement rows a step": f"{prompts * gsr.m} in {prompts} groups of {gsr.m}{skipped}",
+        "refinement rows a step": f"{prompts * gsr.m} in {prompts} groups of {gsr.m}{skipped}" if gsr.training_m else 0,
         "optimizer steps a training step": prompts // config.actor_rollout_ref.actor.ppo_mini_batch_size,
         "training steps": _training_steps(config),
         "rows in verl's queue": f"{in_queue} at most, of {queue}",
@@ -90,10 +90,11 @@ def _distillation(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
     teach = teach_config(config)
     sampled = config.problems.train if teach.problems is None else min(teach.problems, config.problems.train)
     sets = sampled * teach.sets_per_problem
+    targets = sets if teach.refine_weight > 0 else 0
     tries = f", in {teach.tries} tries each at most" if teach.tries > 1 else ""
     return {
         "candidates of the student": f"{sampled * teach.pool_size(gsr)}, and {sets} sets of {gsr.k} of them",
-        "targets of the teacher": f"{config.problems.train} direct, {sets} refinements{tries} ({teach.teacher})",
+        "targets of the teacher": f"{config.problems.train} direct, {targets} refinements{tries} ({teach.teacher})",
     }
 
 
@@ -111,4 +112,4 @@ def _evaluation(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
 def _tokens(config: DictConfig, gsr: GsrConfig) -> int:
     candidate = config.data.max_prompt_length + gsr.candidate_tokens
     refinement = config.actor_rollout_ref.rollout.prompt_length + gsr.refinement_tokens
-    return config.data.train_batch_size * (gsr.k * candidate + gsr.m * refinement)
+    return config.data.train_batch_size * (gsr.k * candidate + gsr.training_m * refinement)

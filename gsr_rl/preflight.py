@@ -228,7 +228,7 @@ def check_prompts(
 
 def rows_in_queue(config: DictConfig, gsr: GsrConfig) -> int:
     """The most rows, of a training step or of a validation batch, that are in verl's TransferQueue at a time."""
-    train = config.data.train_batch_size * (gsr.k + gsr.m + 1)
+    train = config.data.train_batch_size * (gsr.k + gsr.training_m + 1)
     episodes = (config.data.val_batch_size or 0) * config.actor_rollout_ref.rollout.val_kwargs.n
     return max(train, episodes * (gsr.k + gsr.validation.m + 1))
 

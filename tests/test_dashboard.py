@@ -33,7 +33,8 @@ def logged() -> set[str]:
     right, wrong = Response("a", "1", True), Response("b", "2", False)
     sets = [((right, right), (wrong,)), ((wrong, wrong), (right,))]
     episodes = [Episode(str(at), "aime", "?", "1", *responses) for at, responses in enumerate(sets)]
-    of_others = {"gsr/train/skipped_steps", "training/rollout_actor_probs_pearson_corr", "train/loss"}
+    of_trainers = {"gsr/train/skipped_steps", "gsr/train/idle_steps"}
+    of_others = {"training/rollout_actor_probs_pearson_corr", "train/loss", *of_trainers}
     return {*train_metrics(keys, tags), *val_metrics(summarize(episodes), {"aime": 0}), *of_others}
 
 

@@ -83,3 +83,13 @@ def test_with_hard_sets_first_the_rows_of_refinements_are_a_bound() -> None:
     config = load_recipe("quickstart_cpu", ["gsr.selection=hard_first", "gsr.m=4", "data.train_batch_size=16"])
     numbers = derived(config, from_mapping(GsrConfig, config.gsr, "gsr"))
     assert numbers["refinement rows a step"] == "64 in 16 groups of 4 at most"
+
+
+def test_without_weight_in_the_loss_nothing_is_refined_in_training() -> None:
+    changes = ["gsr.refine_weight=0", "teach.refine_weight=0", "gsr.k=4", "gsr.m=4", "gsr.candidate_tokens=30"]
+    config = load_recipe("quickstart_cpu", [*changes, "data.train_batch_size=10", "data.max_prompt_length=50"])
+    numbers = derived(config, from_mapping(GsrConfig, config.gsr, "gsr"))
+    assert numbers["candidate rows a step"] == "40 in 10 groups of 4"
+    assert numbers["refinement rows a step"] == 0
+    assert numbers["tokens of a step, at most"] == 40 * 80
+    assert str(numbers["targets of the teacher"]).startswith("640 direct, 0 refinements")

@@ -85,7 +85,7 @@ def make_trainer(tokenizer: Any, refine_weight: float = 0.5, ranks: int = 1, min
     """The trainer without its constructor, which starts models."""
     trainer: Any = object.__new__(GsrTrainer)
     trainer.gsr = from_mapping(GsrConfig, {"k": 4, "m": 2, "refine_weight": refine_weight}, "gsr")
-    trainer.num_mini_batches = mini_batches
+    trainer.num_mini_batches, trainer.global_steps = mini_batches, 1
     trainer.tokenizer = tokenizer
     trainer.actor_rollout_wg = SimpleNamespace(_dispatch_info={"actor": list(range(ranks))})
     trainer.config = OmegaConf.create(
@@ -278,11 +278,19 @@ def test_rows_without_an_advantage_are_left_out_of_the_update(tokenizer: Any) ->
     assert sorted(lengths_of(data)) == [2, 3, 4, 5, 6, 7]
     assert all(row.any() for row in data["advantages"].unbind())
     assert metrics["gsr/train/rows_left_out"] == 6
+    assert metrics["gsr/train/idle_steps"] == 0
     # but they count in the mean over the tokens of their stage
     assert tu.get_non_tensor_data(data, "stage_totals", None) == ((28 / 2, 8 / 2), (26 / 2, 4 / 2))
     # One more makes an odd number even.
     data, _ = update(trainer, trainer._balance_batch(store(tokenizer, [1, 1, 1, 1], [1, 0, 0]), {}))
     assert len(data) == 4 and {6, 7, 8} < set(lengths_of(data))
+
+
+@pytest.mark.parametrize(("refine_weight", "idle"), [(0.5, 0), (1.0, 1)])
+def test_a_step_is_idle_if_no_row_with_weight_has_an_advantage(tokenizer: Any, refine_weight: float, idle: int) -> None:
+    trainer = make_trainer(tokenizer, refine_weight=refine_weight)
+    _, metrics = update(trainer, trainer._balance_batch(store(tokenizer, [1, 0], [1, 1]), {}))
+    assert metrics["gsr/train/idle_steps"] == idle
 
 
 @pytest.mark.parametrize(

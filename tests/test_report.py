@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
@@ -59,8 +60,7 @@ def train_step(reward: float, correlation: float) -> dict[str, float]:
         "gsr/train/candidate/reward": reward,
         "gsr/train/refinement/reward": reward / 2,
         "gsr/train/candidate/response_length": 9.0,
-        "gsr/train/candidate/no_signal_groups": 1.0,
-        "gsr/train/refinement/no_signal_groups": 1.0 if reward == 0.5 else 0.75,
+        "gsr/train/idle_steps": 1 if reward == 0.5 else 0,
         CORRELATION: correlation,
     }
 
@@ -171,19 +171,18 @@ def test_other_files(reported: Path) -> None:
         assert (reported / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert f"(plots/{name}.png)" in text
     assert "(model/)" not in text  # nothing was trained
-    assert "- In 1 of 3 steps all groups had equal rewards" in text
+    assert "- In 1 of 3 steps every group had equal rewards" in text
 
 
 def test_idle_steps() -> None:
-    share = "gsr/train/{}/no_signal_groups".format
-    candidates_alone = [
-        {"stage": "train", "step": i, "data": {share("candidate"): value}} for i, value in enumerate((1, 0.9))
-    ]
-    assert idle_steps(candidates_alone)[0].startswith("In 1 of 2 steps")
-    refined = {share("candidate"): 1.0, share("refinement"): 0.5}  # these teach
+    idle, teaches = {"gsr/train/idle_steps": 1}, {"gsr/train/idle_steps": 0}
     validation = {"gsr/val/toy/maj@4": 0.5}
-    assert idle_steps([{"stage": "train", "step": i, "data": one} for i, one in enumerate((validation, refined))]) == []
-    assert idle_steps([]) == []
+
+    def log(*data: dict[str, float]) -> list[dict[str, Any]]:
+        return [{"stage": "train", "step": i, "data": one} for i, one in enumerate(data)]
+
+    assert idle_steps(log(validation, idle, teaches))[0].startswith("In 1 of 2 steps")
+    assert idle_steps(log(validation, teaches)) == idle_steps([]) == []
 
 
 def test_page(reported: Path) -> None:

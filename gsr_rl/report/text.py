@@ -52,15 +52,12 @@ def verdict(one: Evaluation) -> str:
 
 def idle_steps(log: Sequence[LogRow]) -> list[str]:
     """That GRPO had nothing to learn from in some of its steps, if so."""
-    data = [row["data"] for row in log if row["stage"] == "train"]
-    shares = [[value for key, value in one.items() if key.endswith("/no_signal_groups")] for one in data]
-    steps = [min(of_step) for of_step in shares if of_step]
-    idle = steps.count(1)
-    if not idle:
+    key = "gsr/train/idle_steps"
+    steps = [row["data"][key] for row in log if row["stage"] == "train" and key in row["data"]]
+    if not any(steps):
         return []
-    return [
-        f"In {idle} of {len(steps)} steps all groups had equal rewards, all right or all wrong: rewards taught nothing."
-    ]
+    idle = f"In {sum(steps):g} of {len(steps)} steps"
+    return [f"{idle} every group had equal rewards, all right or all wrong: rewards taught nothing."]
 
 
 def change(step: Figures) -> str:

@@ -61,7 +61,10 @@ SECTIONS: dict[str, Sequence[Lines]] = {
     ),
     "Is it sound?": (
         Lines("Correlation of rollout and actor probabilities", [CORRELATION]),
-        Lines("Failed episodes, skipped steps", ["gsr/train/failed_episodes", "gsr/train/skipped_steps"]),
+        Lines(
+            "Failed episodes, skipped and idle steps",
+            [f"gsr/train/{name}" for name in ("failed_episodes", "skipped_steps", "idle_steps")],
+        ),
         Lines("Responses on which the reward function failed", _both("reward_failed")),
         Lines("SFT: loss", ["train/loss"]),
     ),

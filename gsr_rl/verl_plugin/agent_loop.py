@@ -66,7 +66,7 @@ class GsrAgentLoop(AgentLoopBase):
         )
         for i, text in zip(order, texts, strict=True):
             candidates[i].extra_fields["shown"] = text
-        m = gsr.validation.m if context.validate else gsr.m
+        m = gsr.validation.m if context.validate else gsr.training_m
         refinements = await self._stage(REFINEMENT, m, refine, sampling_params, context, row)
         return [candidates[i] for i in order] + refinements
 
@@ -75,7 +75,7 @@ class GsrAgentLoop(AgentLoopBase):
         gsr = self.gsr
         if context.validate:
             return True
-        if gsr.refine_weight == 0:
+        if gsr.training_m == 0:
             return False
         responses: list[Response] = [one.extra_fields["response"] for one in candidates]
         majority = majority_score([one.answer for one in responses], [one.correct for one in responses])

@@ -166,6 +166,7 @@ class GsrTrainer(PPOTrainerSync):
         batch.extra_info |= {"refine_weight": self.gsr.refine_weight, "num_mini_batch": self.num_mini_batches}
         batch.extra_info["stage_totals"] = stage_totals(batch.tags, tokens, self.num_mini_batches)
         has_signal = [bool(row.any()) or not self._needs_advantage() for row in rows["advantages"].unbind()]
+        metrics["gsr/train/idle_steps"] = int(not any(has_signal))
         if not any(has_signal):
             logger.warning("gsr-rl: step %d: equal rewards in every group; nothing to learn", self.global_steps)
         lengths = [tag["seq_len"] for tag in batch.tags]
