@@ -51,9 +51,8 @@ def run(config: DictConfig) -> None:
         if not folder.candidates.exists():
             _draw_candidates(config, journal, problems[: config.teach.problems])
         episodes = read_episodes(folder.candidates)
-        wanted = problems, episodes
-        if teach.teacher == "llm":  # what the mix leaves out is not paid for
-            wanted = problems if teach.refine_weight < 1 else [], episodes if teach.refine_weight > 0 else []
+        # A kind that the mix leaves out is not made, nor paid for.
+        wanted = problems if teach.refine_weight < 1 else [], episodes if teach.refine_weight > 0 else []
         rows, outcomes = _targets(config, journal, *wanted)
         used = usage(journal, [student_of(config), teach.llm])
     all_wrong = sum(not any(one.correct for one in episode.candidates) for episode in episodes)
