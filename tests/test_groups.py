@@ -286,10 +286,14 @@ def test_rows_without_an_advantage_are_left_out_of_the_update(tokenizer: Any) ->
     assert len(data) == 4 and {6, 7, 8} < set(lengths_of(data))
 
 
+@pytest.mark.parametrize("use_kl_loss", [False, True])
 @pytest.mark.parametrize(("refine_weight", "idle"), [(0.5, 0), (1.0, 1)])
-def test_a_step_is_idle_if_no_row_with_weight_has_an_advantage(tokenizer: Any, refine_weight: float, idle: int) -> None:
+def test_a_step_is_idle_if_no_row_with_weight_has_an_advantage(
+    tokenizer: Any, refine_weight: float, idle: int, use_kl_loss: bool
+) -> None:
     trainer = make_trainer(tokenizer, refine_weight=refine_weight)
-    _, metrics = update(trainer, trainer._balance_batch(store(tokenizer, [1, 0], [1, 1]), {}))
+    batch = trainer._balance_batch(store(tokenizer, [1, 0], [1, 1]), {})
+    _, metrics = update(trainer, batch, use_kl_loss=use_kl_loss)
     assert metrics["gsr/train/idle_steps"] == idle
 
 

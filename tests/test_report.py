@@ -60,6 +60,8 @@ def train_step(reward: float, correlation: float) -> dict[str, float]:
         "gsr/train/candidate/reward": reward,
         "gsr/train/refinement/reward": reward / 2,
         "gsr/train/candidate/response_length": 9.0,
+        "gsr/train/candidate/no_signal_groups": 1.0,
+        "gsr/train/refinement/no_signal_groups": 1.0 if reward == 0.5 else 0.75,
         "gsr/train/idle_steps": 1 if reward == 0.5 else 0,
         CORRELATION: correlation,
     }
@@ -171,7 +173,7 @@ def test_other_files(reported: Path) -> None:
         assert (reported / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert f"(plots/{name}.png)" in text
     assert "(model/)" not in text  # nothing was trained
-    assert "- In 1 of 3 steps every group had equal rewards" in text
+    assert "- In 1 of 3 steps all groups had equal rewards" in text
 
 
 def test_idle_steps() -> None:

@@ -57,7 +57,7 @@ def idle_steps(log: Sequence[LogRow]) -> list[str]:
     if not any(steps):
         return []
     idle = f"In {sum(steps):g} of {len(steps)} steps"
-    return [f"{idle} every group had equal rewards, all right or all wrong: rewards taught nothing."]
+    return [f"{idle} all groups had equal rewards, all right or all wrong: rewards taught nothing."]
 
 
 def change(step: Figures) -> str:

@@ -165,8 +165,9 @@ class GsrTrainer(PPOTrainerSync):
         tokens = [int(mask.sum()) for mask in rows["response_mask"].unbind()]
         batch.extra_info |= {"refine_weight": self.gsr.refine_weight, "num_mini_batch": self.num_mini_batches}
         batch.extra_info["stage_totals"] = stage_totals(batch.tags, tokens, self.num_mini_batches)
-        has_signal = [bool(row.any()) or not self._needs_advantage() for row in rows["advantages"].unbind()]
-        metrics["gsr/train/idle_steps"] = int(not any(has_signal))
+        has_advantage = [bool(row.any()) for row in rows["advantages"].unbind()]
+        metrics["gsr/train/idle_steps"] = int(not any(has_advantage))
+        has_signal = [has_one or not self._needs_advantage() for has_one in has_advantage]
         if not any(has_signal):
             logger.warning("gsr-rl: step %d: equal rewards in every group; nothing to learn", self.global_steps)
         lengths = [tag["seq_len"] for tag in batch.tags]
