@@ -21,7 +21,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from gsr_rl.intervals import DIFFERENCE, RATE, RESAMPLES, Figure, interval, resample
+from gsr_rl.metrics.confidence import DIFFERENCE, RATE, RESAMPLES, Figure, interval, resample
 
 Floats = NDArray[np.float64]
 K = 4

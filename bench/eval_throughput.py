@@ -19,17 +19,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data_prep.completions import Answer, Request
-from data_prep.episodes import Item
-from data_prep.generation import Ask, for_all
-from data_prep.journal import Journal
 from data_prep.problems import pair_sums
-from gsr_rl.compose import load_recipe
-from gsr_rl.preflight import choose_platform
+from gsr_rl.generation.generate import Ask, for_all
+from gsr_rl.generation.journal import Journal
+from gsr_rl.generation.plan import Item
+from gsr_rl.generation.requests import Answer, Request
+from gsr_rl.generation.serve import at_urls
+from gsr_rl.settings.compose import load_recipe
+from gsr_rl.settings.evaluation import roles
+from gsr_rl.settings.sections import engine_arguments, gsr_config
 from gsr_rl.stages.benchmarks import items_of, plan_of
-from gsr_rl.stages.eval_config import roles
-from gsr_rl.stages.serve import at_urls, engine_arguments
-from gsr_rl.stages.teachers import gsr_config
+from gsr_rl.stages.preflight import choose_platform
 
 OFFLINE = "--offline"
 

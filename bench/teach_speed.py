@@ -17,12 +17,12 @@ from pathlib import Path
 
 import psutil
 
-from data_prep.completions import Request
-from data_prep.endpoints import Served
-from data_prep.generation import Ask, for_all
-from data_prep.journal import Journal
+from gsr_rl.generation.generate import Ask, for_all
+from gsr_rl.generation.journal import Journal
+from gsr_rl.generation.requests import Request
+from gsr_rl.settings.served import Served
 
-SERVER = Path(__file__).parent.parent / "tests" / "scripted_server.py"
+SERVER = Path(__file__).parent.parent / "tests" / "support" / "scripted_server.py"
 # About the length of a problem and of a short solution.
 PROBLEM = "Solve it step by step. " * 20
 

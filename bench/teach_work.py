@@ -17,15 +17,15 @@ sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
 from scripted_server import MODEL
 
-from data_prep.candidates import CandidatePrompt, draw_sets, sample_pools
-from data_prep.journal import Journal
 from data_prep.rows import write_sft_rows
-from data_prep.targets import LlmTeacher, Outcomes
-from data_prep.teach_config import TeachConfig
-from gsr_rl.config import from_mapping
 from gsr_rl.episode import Episode, Problem
+from gsr_rl.generation.candidates import CandidatePrompt, draw_sets, sample_pools
+from gsr_rl.generation.journal import Journal
+from gsr_rl.generation.targets import LlmTeacher, Outcomes
 from gsr_rl.prompts import PromptSet
-from gsr_rl.recipes import recipes_dir
+from gsr_rl.settings.gsr import from_mapping
+from gsr_rl.settings.recipes import recipes_dir
+from gsr_rl.settings.teach import TeachConfig
 from rewards.answers import equivalent, extract_answer
 
 K = 4

@@ -9,7 +9,7 @@ import time
 
 from verifier_mix import answers
 
-from gsr_rl.voting import majority_score
+from gsr_rl.metrics.voting import majority_score
 from rewards.pool import shared
 
 

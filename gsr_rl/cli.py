@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
-        from gsr_rl.recipes import recipe_names
+        from gsr_rl.settings.recipes import recipe_names
 
         print(HELP.format(recipes=", ".join(recipe_names())))
         return 0 if arguments else 2
@@ -99,15 +99,15 @@ def _run_stage(stage: str, arguments: list[str]) -> None:
     recipe = [one.removeprefix("recipe=") for one in arguments if one.startswith("recipe=")]
     if len(recipe) != 1:
         raise UsageError("recipe: missing; say recipe=<name>, for example recipe=quickstart_cpu")
-    from gsr_rl.compose import load_recipe
+    from gsr_rl.settings.compose import load_recipe
 
     config = load_recipe(recipe[0], [one for one in arguments if not one.startswith("recipe=")])
     if dry:
-        from gsr_rl import dry_run
+        from gsr_rl.stages import dry_run
 
         return dry_run.run(config)
     if stage in ON_DEVICE:
-        from gsr_rl.preflight import check, choose_platform, needs_device
+        from gsr_rl.stages.preflight import check, choose_platform, needs_device
 
         if needs_device(config, stage):
             choose_platform(config)

@@ -129,7 +129,7 @@ def read_episodes(path: str | Path, fill_in: FillIn | None = None) -> list[Episo
     """Read a JSON Lines file, one episode a line; blank lines are skipped.
 
     Args:
-        fill_in: completes a row of a file that was made elsewhere; see `gsr_rl.foreign`.
+        fill_in: completes a row of a file that was made elsewhere; see `gsr_rl.metrics.import_episodes`.
 
     Raises:
         UsageError: the file cannot be read, or a line is no episode; names file and line.

@@ -40,7 +40,7 @@ def quickstart() -> Any:
     """The quickstart's configuration as verl's trainer gets it; copy it before changing it."""
     from omegaconf import OmegaConf
 
-    from gsr_rl.compose import load_recipe, rl_config
+    from gsr_rl.settings.compose import load_recipe, rl_config
 
     config = rl_config(load_recipe("quickstart_cpu"))
     OmegaConf.resolve(config)

@@ -7,7 +7,7 @@ import psutil
 
 PARENT = """
 import subprocess, sys
-from gsr_rl.stages.child import end_with_parent
+from gsr_rl.child import end_with_parent
 child = subprocess.Popen(["sleep", "600"], start_new_session=True, preexec_fn=end_with_parent)
 print(child.pid, flush=True)
 child.wait()

@@ -16,7 +16,7 @@ from tiny import tiny_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from gsr_rl.episode import read_episodes
-from gsr_rl.metrics import summarize
+from gsr_rl.metrics.gap import summarize
 
 K, M, PROMPTS = 3, 2, 4
 

@@ -11,7 +11,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from data_prep import smollm2
+from gsr_rl import smollm2
 from gsr_rl.errors import UsageError
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from gsr_rl.episode import Episode
 from gsr_rl.errors import UsageError
-from gsr_rl.evaluation import evaluate
-from gsr_rl.metrics import MACRO, episode_scores, paired_change
+from gsr_rl.metrics.all_metrics import evaluate
+from gsr_rl.metrics.gap import MACRO, episode_scores, paired_change
 
 Figures = Mapping[str, Any]
 
@@ -30,7 +30,7 @@ NOT_REFINED = "not refined"
 class Evaluation:
     """A model's episodes and their figures.
 
-    `mean` holds the figures of the unweighted mean over the datasets, `by_dataset` those of each (`gsr_rl.evaluation`);
+    `mean` holds the figures of the unweighted mean over the datasets, `by_dataset` those of each;
     `kinds` one of KINDS, or NOT_REFINED, for each of the episodes.
     """
 
@@ -45,7 +45,7 @@ class Evaluation:
         """All figures of a model.
 
         Raises:
-            UsageError: the episodes do not go together (`gsr_rl.metrics.summarize`); names the model.
+            UsageError: the episodes do not go together (`gsr_rl.metrics.gap.summarize`); names the model.
         """
         try:
             figures = evaluate(episodes)

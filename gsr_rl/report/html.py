@@ -15,10 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from gsr_rl.episode import Episode, Response
+from gsr_rl.metrics.voting import majority_score, plurality
 from gsr_rl.report import drawing, text
 from gsr_rl.report.figures import Evaluation
 from gsr_rl.report.sections import Section
-from gsr_rl.voting import majority_score, plurality
 
 EPISODES = 300  # of a model, on the page at most
 CHARACTERS = 4_000  # of a text, on the page at most

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from gsr_rl.episode import read_episodes
 from gsr_rl.errors import UsageError
 from gsr_rl.report.figures import TRAINED, Evaluation
-from gsr_rl.stages.layout import RunFolder
+from gsr_rl.settings.run_folder import RunFolder
 from gsr_rl.stages.logs import LogRow, read_logs
 
 LOGGED = ("warmup", "sft", "train")

@@ -10,27 +10,27 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from data_prep.completions import Answer, Request
-from data_prep.endpoints import answer_in
-from data_prep.episodes import Asked, Item, Plan
-from data_prep.generation import Ask, for_all
 from data_prep.hub import NAMES, load_set
-from data_prep.journal import Journal
 from data_prep.problems import load_problems
-from data_prep.scores import Scorer, at_root
-from gsr_rl.compose import rl_config
-from gsr_rl.config import Sampling, require
 from gsr_rl.episode import Episode, Problem, read_episodes, write_episodes
-from gsr_rl.errors import UsageError
-from gsr_rl.evaluation import evaluate
+from gsr_rl.errors import UsageError, require
 from gsr_rl.files import replacing
-from gsr_rl.metrics import MACRO
-from gsr_rl.preflight import check_prompts, load_tokenizer
-from gsr_rl.stages.eval_config import OF_THE_CHAIN, Role, Roles, check_benchmarks, eval_config, roles, short_name
+from gsr_rl.generation.generate import Ask, for_all
+from gsr_rl.generation.journal import Journal
+from gsr_rl.generation.plan import Asked, Item, Plan
+from gsr_rl.generation.requests import Answer, Request
+from gsr_rl.generation.scores import Scorer, at_root
+from gsr_rl.generation.serve import at_urls
+from gsr_rl.generation.servers import answer_in
+from gsr_rl.metrics.all_metrics import evaluate
+from gsr_rl.metrics.gap import MACRO
+from gsr_rl.settings.compose import rl_config
+from gsr_rl.settings.evaluation import OF_THE_CHAIN, Role, Roles, check_benchmarks, eval_config, roles, short_name
+from gsr_rl.settings.gsr import Sampling
+from gsr_rl.settings.run_folder import RunFolder
+from gsr_rl.settings.sections import engine_arguments, gsr_config, sampling_parameters
 from gsr_rl.stages.eval_table import table
-from gsr_rl.stages.layout import RunFolder
-from gsr_rl.stages.serve import at_urls, engine_arguments
-from gsr_rl.stages.teachers import gsr_config, sampling_parameters
+from gsr_rl.stages.preflight import check_prompts, load_tokenizer
 from rewards.pool import shared
 
 Work = Callable[[Ask, Item], Awaitable[None]]

@@ -14,13 +14,13 @@ from typing import Any, cast
 import psutil
 from omegaconf import DictConfig, OmegaConf
 
-from gsr_rl.compose import CPU_DTYPES, load_recipe
+from gsr_rl.child import end_with_parent
 from gsr_rl.errors import UsageError
 from gsr_rl.files import replacing
-from gsr_rl.preflight import check
-from gsr_rl.stages.child import end_with_parent
-from gsr_rl.stages.layout import RunFolder, base_model, skipped_stages
-from gsr_rl.stages.variants import overrides, share, variants_of
+from gsr_rl.settings.compose import CPU_DTYPES, load_recipe
+from gsr_rl.settings.run_folder import RunFolder, base_model, skipped_stages
+from gsr_rl.settings.variants import overrides, share, variants_of
+from gsr_rl.stages.preflight import check
 
 AGENT_LOOPS = "actor_rollout_ref.rollout.agent.agent_loop_config_path"  # where the package is installed
 # Of `teach`: where models are served and on what terms, not what they are asked.

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from data_prep.deduplicate import settle
 from data_prep.difficulty import pass_rates, select
 from data_prep.hub import check_source, evaluation_problems, load_set
 from data_prep.knights import knights_knaves
@@ -16,14 +17,13 @@ from data_prep.overlap import EvaluationIndex
 from data_prep.problems import load_problems, pair_sums, split_problems, write_problems
 from data_prep.rows import write_rl_rows
 from data_prep.sets import SETS
-from data_prep.settle import settle
 from data_prep.tables import write_jsonl
-from gsr_rl.compose import typed_section
-from gsr_rl.config import ProblemsConfig, require
 from gsr_rl.episode import Problem
-from gsr_rl.errors import UsageError
+from gsr_rl.errors import UsageError, require
 from gsr_rl.files import replacing
-from gsr_rl.stages.layout import RunFolder
+from gsr_rl.settings.compose import typed_section
+from gsr_rl.settings.gsr import ProblemsConfig
+from gsr_rl.settings.run_folder import RunFolder
 from rewards.pool import shared
 
 SPLITS = ("train", "dev", "held_out")

@@ -8,7 +8,7 @@ HEAD = ("", "K", "n", "pass@1", "pass@K", "maj@K", "maj@K+1", "best@K", "selfref
 
 
 def table(evaluations: Sequence[Mapping[str, Figures]]) -> str:
-    """Of results of `gsr_rl.evaluation.evaluate`, each of another K; in per cent and points, without empty columns."""
+    """Of results of `all_metrics.evaluate`, each of another K; in per cent and points, without empty columns."""
     lines = [line for name in evaluations[0] for figures in evaluations for line in _lines(name, figures[name])]
     columns = [column for column in zip(HEAD, *lines, strict=True) if any(column[1:])]
     widths = [max(map(len, column)) for column in columns]

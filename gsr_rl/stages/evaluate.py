@@ -7,8 +7,8 @@ from omegaconf import DictConfig
 from data_prep.problems import load_problems
 from gsr_rl.episode import Episode, Problem
 from gsr_rl.errors import UsageError
-from gsr_rl.metrics import summarize
-from gsr_rl.stages.layout import RunFolder, base_model
+from gsr_rl.metrics.gap import summarize
+from gsr_rl.settings.run_folder import RunFolder, base_model
 
 
 def run(config: DictConfig) -> None:
@@ -19,7 +19,7 @@ def run(config: DictConfig) -> None:
         return benchmarks.run(config)
     if not config.eval.name:
         raise UsageError("eval.name: missing; name the model in the report, for example eval.name=base")
-    from gsr_rl.stages.sampler import Sampler, sample_in_parts
+    from gsr_rl.generation.sampler import Sampler, sample_in_parts
     from gsr_rl.verl_plugin.reward import load_judge
 
     folder = RunFolder.of(config)

@@ -9,11 +9,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.rows import read_sft_rows
 from data_prep.sft_rows import validation_path
-from gsr_rl.compose import sft_config
+from gsr_rl.child import end_with_parent
 from gsr_rl.errors import UsageError
+from gsr_rl.settings.compose import sft_config
+from gsr_rl.settings.run_folder import RunFolder, base_model, latest_model, publish
 from gsr_rl.stages import teach
-from gsr_rl.stages.child import end_with_parent
-from gsr_rl.stages.layout import RunFolder, base_model, latest_model, publish
 from gsr_rl.stages.logs import open_logs
 
 

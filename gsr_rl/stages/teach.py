@@ -13,23 +13,23 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from data_prep.candidates import difficulty, draw_sets, sample_pools, show
-from data_prep.endpoints import Served
-from data_prep.generation import ForAll, for_all, usage
-from data_prep.journal import Journal
 from data_prep.oracle import OracleTeacher
 from data_prep.problems import load_problems
-from data_prep.rounds import in_rounds
 from data_prep.rows import SftRow, direct_rows, refine_rows, write_sft_rows
 from data_prep.sft_rows import describe, write_sft_data
-from data_prep.targets import LlmTeacher, Outcomes
 from gsr_rl.episode import Episode, Problem, read_episodes, write_episodes
 from gsr_rl.files import replacing
-from gsr_rl.preflight import load_tokenizer
+from gsr_rl.generation.candidates import CandidatePrompt, difficulty, draw_sets, sample_pools, show
+from gsr_rl.generation.generate import ForAll, for_all, usage
+from gsr_rl.generation.journal import Journal
+from gsr_rl.generation.rounds import in_rounds
+from gsr_rl.generation.serve import at_urls
+from gsr_rl.generation.targets import LlmTeacher, Outcomes
 from gsr_rl.prompts import PromptTooLong
-from gsr_rl.stages.layout import RunFolder, latest_model
-from gsr_rl.stages.serve import at_urls, engine_arguments
-from gsr_rl.stages.teachers import candidate_prompt, gsr_config, student_of, teach_config
+from gsr_rl.settings.run_folder import RunFolder, latest_model
+from gsr_rl.settings.sections import engine_arguments, gsr_config, sampling_parameters, student_of, teach_config
+from gsr_rl.settings.served import Served
+from gsr_rl.stages.preflight import load_tokenizer
 
 
 def direct(config: DictConfig) -> None:
@@ -150,7 +150,7 @@ def _draw_candidates(config: DictConfig, journal: Journal, problems: Sequence[Pr
 
 def _sample_pools(config: DictConfig, problems: Sequence[Problem], n: int) -> None:
     """By the model that SFT starts from, with vLLM in this process."""
-    from gsr_rl.stages.sampler import Sampler, sample_in_parts
+    from gsr_rl.generation.sampler import Sampler, sample_in_parts
     from gsr_rl.verl_plugin.reward import load_judge
 
     sampler = Sampler(config, latest_model(config, "warmup"), load_judge(config))
@@ -175,6 +175,14 @@ def _ask_for_pools(config: DictConfig, journal: Journal, problems: Sequence[Prob
         write_episodes(folder.pool, sample_pools(student, journal, problems, prompt, n, load_judge(config), each))
 
 
+def candidate_prompt(config: DictConfig) -> CandidatePrompt:
+    """How a server is asked for candidates: with the sampling that they have everywhere."""
+    gsr, student = gsr_config(config), teach_config(config).student
+    template = config.data.apply_chat_template_kwargs
+    parameters = sampling_parameters(gsr.validation.candidate, gsr.candidate_tokens, template)
+    return CandidatePrompt(gsr.prompts, {**parameters, **student.extra_body}, gsr.seed)
+
+
 @contextmanager
 def _at_work(config: DictConfig, served: Served, longest: int, log: str) -> Iterator[tuple[Served, ForAll]]:
     """The model with its URLs, and who asks it: its servers, or with teach.engine=ray replicas when something is owed.
@@ -185,7 +193,7 @@ def _at_work(config: DictConfig, served: Served, longest: int, log: str) -> Iter
     """
     engine = engine_arguments(config, longest)
     if config.teach.engine == "ray":
-        from gsr_rl.stages.ray_engine import sample
+        from gsr_rl.generation.ray_engine import sample
 
         yield served, partial(in_rounds, partial(sample, config, engine))
         return

@@ -2,8 +2,8 @@
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from gsr_rl.compose import rl_config
-from gsr_rl.stages.layout import RunFolder, latest_model, publish
+from gsr_rl.settings.compose import rl_config
+from gsr_rl.settings.run_folder import RunFolder, latest_model, publish
 from gsr_rl.stages.logs import open_logs
 
 

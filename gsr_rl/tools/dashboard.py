@@ -15,9 +15,9 @@ from typing import Any
 
 from gsr_rl.errors import UsageError
 from gsr_rl.files import replacing
+from gsr_rl.metrics.logged import STAGES
 from gsr_rl.stages.logs import has_wandb_account
 from gsr_rl.verl_plugin.episode_table import TABLE
-from gsr_rl.verl_plugin.metrics import STAGES
 from gsr_rl.verl_plugin.sync_guard import CORRELATION
 
 NAME = "Generative Self-Refinement"

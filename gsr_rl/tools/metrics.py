@@ -12,9 +12,9 @@ from typing import Any
 
 from gsr_rl.episode import Episode, read_episodes
 from gsr_rl.errors import UsageError
-from gsr_rl.evaluation import evaluate
 from gsr_rl.files import replacing
-from gsr_rl.foreign import ForeignRows
+from gsr_rl.metrics.all_metrics import evaluate
+from gsr_rl.metrics.import_episodes import ForeignRows
 
 _PROGRESS_EVERY = 5.0  # seconds
 

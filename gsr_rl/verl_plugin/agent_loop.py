@@ -14,10 +14,10 @@ from uuid import uuid4
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopMetrics, AgentLoopOutput
 from verl.workers.rollout.replica import TokenOutput
 
-from gsr_rl.config import GsrConfig, Sampling, from_mapping
 from gsr_rl.episode import Response
+from gsr_rl.metrics.voting import is_selected, majority_score
 from gsr_rl.prompts import PromptTooLong, encode_prompt, fit_refine_prompt, shuffled_order
-from gsr_rl.voting import is_selected, majority_score
+from gsr_rl.settings.gsr import GsrConfig, Sampling, from_mapping
 from rewards.answers import extract_answer
 
 CANDIDATE, REFINEMENT = "candidate", "refinement"

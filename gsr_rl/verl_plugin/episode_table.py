@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gsr_rl.episode import Episode, Response
-from gsr_rl.voting import majority_score, plurality
+from gsr_rl.metrics.voting import majority_score, plurality
 
 TABLE = "gsr/val/episodes"
 

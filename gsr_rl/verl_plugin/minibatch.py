@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from gsr_rl.verl_plugin.metrics import STAGES
+from gsr_rl.metrics.logged import STAGES
 
 Totals = tuple[tuple[float, float], ...]
 

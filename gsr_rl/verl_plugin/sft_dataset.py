@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 from torch.utils.data import Dataset
 
 from data_prep.rows import read_sft_rows
-from gsr_rl.config import from_mapping
 from gsr_rl.prompts import PromptSet, Tokenizer, encode_prompt
+from gsr_rl.settings.gsr import from_mapping
 
 
 class GsrSftDataset(Dataset[dict[str, torch.Tensor]]):

@@ -19,14 +19,14 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from gsr_rl.config import check_training
 from gsr_rl.episode import Episode, Response, write_episodes
-from gsr_rl.metrics import summarize
+from gsr_rl.metrics.gap import summarize
+from gsr_rl.metrics.logged import train_metrics, val_metrics
 from gsr_rl.prompts import encode_prompt
+from gsr_rl.settings.gsr import check_training
 from gsr_rl.verl_plugin.actor import GsrActorRolloutRefWorker
 from gsr_rl.verl_plugin.agent_loop import CANDIDATE, to_output
 from gsr_rl.verl_plugin.episode_table import log_episodes
-from gsr_rl.verl_plugin.metrics import train_metrics, val_metrics
 from gsr_rl.verl_plugin.minibatch import deal_rows, rows_to_update, stage_totals
 from gsr_rl.verl_plugin.sync_guard import check_correlation, with_deadline
 from gsr_rl.verl_plugin.worker import to_field, to_tag

@@ -1,0 +1,1 @@
+"""Asking language models for responses, whoever serves them."""

@@ -1,0 +1,140 @@
+"""vLLM's OpenAI-compatible server for a local model, on loopback, for as long as a stage needs it."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gsr_rl.child import end_with_parent
+from gsr_rl.errors import UsageError
+from gsr_rl.settings.served import Served
+
+# The module behind `vllm serve`. That command itself (entrypoints/cli/main.py) asks for a distribution called `vllm`,
+# and the CPU build has another name.
+SERVER = "vllm.entrypoints.openai.api_server"
+HOST = "127.0.0.1"
+SAY_S = 30.0  # between two lines while it loads
+ENDS_IN_S = 30.0
+
+
+@contextmanager
+def at_urls(served: Served, engine: Mapping[str, Any], log: Path) -> Iterator[Served]:
+    """`served` as it is where it has URLs; else its model is served while the block lasts.
+
+    Args:
+        engine: arguments of the engine, below those of `served`.
+        log: file for the server's output.
+
+    Raises:
+        UsageError: the server ends before it answers, or before the block does; names its log.
+    """
+    if served.urls:
+        yield served
+        return
+    port = _free_port()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command(str(served.model), port, {**engine, **served.engine}),
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # to be ended with all that it starts
+            preexec_fn=end_with_parent,  # what it leaves holds the memory that the next start needs
+        )
+    try:
+        _wait(process, f"{served.model}", port, log)
+        with _watched(process, f"{served.model}", log):
+            yield replace(served, urls=[f"http://{HOST}:{port}/v1"])
+    finally:
+        _end(process)
+
+
+def command(model: str, port: int, engine: Mapping[str, Any]) -> list[str]:
+    """The server's command line; of `engine`, `{"max_num_seqs": 8, "enforce_eager": True}` is two flags of vLLM's."""
+    # Where a request is silent, the server would go by the model's generation_config.json, which the rollout does not.
+    fixed = ["--host", HOST, "--port", str(port), "--generation-config", "vllm", "--disable-uvicorn-access-log"]
+    flags: list[str] = []
+    for name, value in engine.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            flags += [f"--{flag}", json.dumps(value) if isinstance(value, dict | list) else str(value)]
+    return [sys.executable, "-m", SERVER, "--model", model, *fixed, *flags]
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind((HOST, 0))
+        return int(one.getsockname()[1])
+
+
+def _wait(process: "subprocess.Popen[bytes]", model: str, port: int, log: Path) -> None:
+    started = said = time.monotonic()
+    while not _is_healthy(port):
+        if process.poll() is not None:
+            raise UsageError(f"vllm serve {model}: ended with exit code {process.returncode}; its log says why: {log}")
+        if time.monotonic() - said > SAY_S:
+            said = time.monotonic()
+            print(f"gsr-rl: vllm serve {model} starts, {said - started:.0f} s so far; log in {log}", flush=True)
+        time.sleep(0.5)
+    print(f"gsr-rl: vllm serve {model} answers after {time.monotonic() - started:.0f} s; log in {log}", flush=True)
+
+
+@contextmanager
+def _watched(process: "subprocess.Popen[bytes]", model: str, log: Path) -> Iterator[None]:
+    """Interrupt the block if the server ends within it: a client waits for one that is away."""
+    left = threading.Event()
+    # A shell has its background jobs ignore the interrupt.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def watch() -> None:
+        process.wait()
+        if not left.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    except KeyboardInterrupt:
+        if process.poll() is None:  # the user's
+            raise
+        mend = "what was answered stays, and the same command goes on from there"
+        raise UsageError(
+            f"vllm serve {model}: ended with exit code {process.returncode} at work; its log says why: {log}; {mend}"
+        ) from None
+    finally:
+        left.set()
+        signal.signal(signal.SIGINT, before)
+
+
+def _is_healthy(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=ENDS_IN_S)
+            if number == signal.SIGKILL:
+                return

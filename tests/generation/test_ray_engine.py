@@ -1,0 +1,193 @@
+"""`teach.engine=ray`: what it refuses, what it leans on in Ray and vLLM, and the real thing on a Ray of one node."""
+
+import inspect
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from tiny import tiny_tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from data_prep.rows import read_sft_rows
+from gsr_rl.errors import UsageError
+from gsr_rl.generation import ray_engine
+from gsr_rl.generation.requests import Answer, Request
+from gsr_rl.settings.compose import load_recipe
+from gsr_rl.settings.sections import student_of, teach_config
+
+REQUEST = Request("direct", "m", [{"role": "user", "content": "1 + 1?"}], {"max_tokens": 3})
+
+
+@pytest.mark.parametrize(
+    ("tokens", "cut_off"),
+    # 2 ends a response. At most 3 tokens were asked for, and prompt and response may have 10.
+    [([5, 6, 7], True), ([5, 6, 2], False), ([5, 2], False), ([5, 6], False), ([], False)],
+)
+def test_a_response_is_cut_off_if_it_is_full_without_an_end(tokens: list[int], cut_off: bool) -> None:
+    row = {"generated_text": "<think>hm</think>two", "generated_tokens": tokens, "num_input_tokens": 4}
+    answer = ray_engine._answer(row, REQUEST, {"max_model_len": 10}, {2, None})
+    assert answer == Answer("two", "hm", cut_off, 4, len(tokens))
+
+
+def test_a_response_that_fills_the_context_is_cut_off() -> None:
+    row = {"generated_text": "t", "generated_tokens": [5, 6], "num_input_tokens": 8}
+    assert ray_engine._answer(row, REQUEST, {"max_model_len": 10}, {2}) == Answer("t", "", True, 8, 2)
+
+
+def test_why_a_request_has_no_answer() -> None:
+    assert ray_engine._answer({ray_engine.ERROR: "ValueError: too long"}, REQUEST, {}, {2}) == "ValueError: too long"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("teach.engine=spark", "teach.engine=spark: must be one of local, ray"),
+        ("teach.replicas=0", "teach.replicas=0: must be null, or at least 1"),
+        (
+            "teach.student.urls=[http://a/v1]",
+            r"teach.student.urls=\['http://a/v1'\]: must be empty with teach.engine=ray",
+        ),
+        ("teach.llm.urls=[http://a/v1]", r"teach.llm.urls=\['http://a/v1'\]: must be empty with teach.engine=ray"),
+    ],
+)
+def test_what_is_refused(override: str, said: str) -> None:
+    models = ["teach.student.model=m", "teach.llm.model=m"]
+    with pytest.raises(UsageError, match=said):
+        teach_config(load_recipe("quickstart_cpu", ["teach.engine=ray", *models, override]))
+
+
+def test_the_student_is_the_latest_model_of_the_chain(tmp_path: Path) -> None:
+    overrides = [f"run_dir={tmp_path}", "base_model=base", "teach.engine=ray"]
+    assert student_of(load_recipe("quickstart_cpu", overrides)).model == "base"
+    (tmp_path / "warmup" / "model").mkdir(parents=True)
+    assert student_of(load_recipe("quickstart_cpu", overrides)).model == str(tmp_path / "warmup" / "model")
+    assert student_of(load_recipe("quickstart_cpu", [*overrides, "teach.student.model=own"])).model == "own"
+    assert student_of(load_recipe("quickstart_cpu", overrides[:2])).model is None
+
+
+# --- what is leant on in Ray and vLLM ---------------------------------------------------------------------------------
+
+
+def test_ray_data_takes_the_settings_and_gives_the_columns() -> None:
+    from ray.data.llm import vLLMEngineProcessorConfig
+    from ray.llm._internal.batch.stages.vllm_engine_stage import vLLMEngineWrapper, vLLMOutputData
+
+    settings = {
+        *("model_source", "engine_kwargs", "chat_template_stage", "tokenize_stage", "detokenize_stage", "batch_size"),
+        *("max_concurrent_batches", "concurrency", "should_continue_on_error", "log_engine_metrics"),
+        "placement_group_config",
+    }
+    assert settings <= set(vLLMEngineProcessorConfig.model_fields)
+    assert {"generated_text", "generated_tokens", "num_input_tokens"} <= set(vLLMOutputData.model_fields)
+    assert 'row.pop("tokenized_prompt")' in inspect.getsource(vLLMEngineWrapper._prepare_llm_request)
+    assert ray_engine.ERROR in inspect.getsource(inspect.getmodule(vLLMEngineWrapper))  # pyright: ignore[reportArgumentType]
+
+
+def test_an_engine_that_dies_takes_its_process_along_for_ray_to_start_it_again() -> None:
+    from ray.llm._internal.batch.stages.vllm_engine_stage import vLLMEngineStageUDF
+    from ray.llm._internal.common.errors import VLLM_FATAL_ERRORS
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    assert EngineDeadError in VLLM_FATAL_ERRORS
+    assert "os._exit(1)" in inspect.getsource(vLLMEngineStageUDF._generate_with_error_handling)
+
+
+def test_vllm_has_the_arguments_of_the_recipes_engine() -> None:
+    from vllm import AsyncEngineArgs
+
+    from gsr_rl.settings.sections import engine_arguments
+
+    assert set(engine_arguments(load_recipe("quickstart_cpu"), 100)) <= {one.name for one in fields(AsyncEngineArgs)}
+
+
+# --- the real thing ---------------------------------------------------------------------------------------------------
+
+RECIPE = """
+defaults: [/base, /cpu, _self_]
+base_model: {model}
+problems: {{source: pair_sums, train: 16, dev: 2, held_out: 2}}
+teach:
+  teacher: llm
+  keep: all
+  student: {{model: {model}, concurrency: 8}}
+  # Random weights hardly ever end a response.
+  llm: {{model: {model}, concurrency: 8, max_tokens: 64, temperature: 1.0, top_p: 1.0, extra_body: {{stop: [e]}}}}
+gsr: {{k: 3, m: 2, candidate_tokens: 64, refinement_tokens: 16}}
+sft: {{data: {{train_batch_size: 4, max_length: 1024}}}}
+data: {{train_batch_size: 4, max_prompt_length: 256, max_response_length: 64}}
+actor_rollout_ref:
+  actor: {{ppo_mini_batch_size: 2, ppo_max_token_len_per_gpu: 2048}}
+  rollout: {{prompt_length: 900, response_length: 64, max_num_seqs: 8, dtype: float32}}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ray")
+    tokenizer: Any = tiny_tokenizer()
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        initializer_range=0.3,  # peaked enough for rounding to change no token
+        tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    (folder / "tiny").mkdir()
+    (folder / "tiny" / "recipe.yaml").write_text(RECIPE.format(model=folder / "model"))
+    return folder
+
+
+def gsr_rl(folder: Path, stage: str, *overrides: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "gsr_rl.cli", stage, f"recipe={folder}/tiny", *overrides]
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, env=environment, **pipes)
+
+
+def done(process: "subprocess.Popen[str]") -> str:
+    out, _ = process.communicate(timeout=1800)
+    assert process.returncode == 0, out[-4000:]
+    return out
+
+
+def engine_of(process: "subprocess.Popen[str]") -> psutil.Process | None:
+    """The process in which vLLM computes, below a replica."""
+    names = {one: one.name() for one in psutil.Process(process.pid).children(recursive=True)}
+    return next((one for one, name in names.items() if name.startswith("VLLM::EngineCor")), None)
+
+
+def test_the_rows_are_those_of_a_server_and_a_replica_may_die(folder: Path) -> None:
+    done(gsr_rl(folder, "data", f"run_dir={folder}/local"))
+    done(gsr_rl(folder, "data", f"run_dir={folder}/ray"))
+    done(gsr_rl(folder, "teach", f"run_dir={folder}/local"))
+    with tempfile.TemporaryDirectory(prefix="ray-") as short:  # sockets have short names
+        own = f"+ray_kwargs.ray_init._temp_dir={short}"
+        process = gsr_rl(folder, "teach", f"run_dir={folder}/ray", "teach.engine=ray", "teach.replicas=1", own)
+        journal = folder / "ray" / "teach" / "answers.jsonl"
+        while not (journal.exists() and journal.stat().st_size) and process.poll() is None:
+            time.sleep(0.05)
+        assert len(journal.read_text().splitlines()) < 16 * 3  # in the middle of the candidates
+        engine = engine_of(process)
+        assert engine is not None
+        engine.kill()
+        done(process)
+    rows = {name: read_sft_rows(folder / name / "teach" / "train.parquet") for name in ("local", "ray")}
+    assert rows["ray"] == rows["local"] and len(rows["ray"]) > 16
+    assert len(journal.read_text().splitlines()) == 16 * (3 + 1 + 1)

@@ -1,0 +1,95 @@
+"""`--dry-run` of every recipe: no model, no data, no accelerator."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gsr_rl.settings.compose import load_recipe
+from gsr_rl.settings.gsr import GsrConfig, from_mapping
+from gsr_rl.settings.recipes import recipe_names
+from gsr_rl.stages.dry_run import derived
+
+
+def dry_run(folder: Path, recipe: str, *overrides: str) -> subprocess.CompletedProcess[str]:
+    """As a user on a laptop: without a platform chosen, without a hub."""
+    env = {key: value for key, value in os.environ.items() if key != "VERL_PLATFORM"}
+    command = [sys.executable, "-m", "gsr_rl.cli", "run", f"recipe={recipe}", f"run_dir={folder}", "--dry-run"]
+    return subprocess.run([*command, *overrides], env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_every_recipe_passes_and_nothing_but_the_configuration_is_written(tmp_path: Path, recipe: str) -> None:
+    done = dry_run(tmp_path / "run", recipe, "gsr.seed=7")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [one.name for one in (tmp_path / "run").iterdir()] == ["dry_run.yaml"]
+    saved = yaml.safe_load((tmp_path / "run" / "dry_run.yaml").read_text())
+    assert saved["gsr"]["seed"] == 7
+    assert saved["data"]["train_files"] == f"{tmp_path}/run/data/train.parquet"  # resolved
+    assert saved["sft"]["optim"]["lr"] > 0
+    assert "optimizer steps a training step:" in done.stdout
+    assert "not checked:" in done.stdout
+    assert done.stdout.rstrip().endswith("dry_run.yaml")
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        ("gsr.m=1", "gsr.m=1"),
+        ("eval.rounds=2", "eval.population=None"),
+        ("data.train_batch_size=100000", "transfer_queue"),
+        ("actor_rollout_ref.actor.loss_agg_mode=nonsense", "loss_agg_mode"),
+    ],
+)
+def test_what_a_run_would_refuse_is_refused(tmp_path: Path, override: str, part: str) -> None:
+    mini_batch = "actor_rollout_ref.actor.ppo_mini_batch_size=2"
+    done = dry_run(tmp_path / "run", "quickstart_cpu", mini_batch, override)
+    assert done.returncode == 2
+    assert part in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_derived_numbers_worked_out_by_hand() -> None:
+    config = load_recipe(
+        "quickstart_cpu",
+        [
+            *("gsr.k=5", "gsr.m=2", "gsr.refine_weight=0.25", "gsr.candidate_tokens=30", "gsr.refinement_tokens=40"),
+            *("data.train_batch_size=12", "actor_rollout_ref.actor.ppo_mini_batch_size=4", "problems.train=100"),
+            *("data.max_prompt_length=50", "actor_rollout_ref.rollout.prompt_length=200"),
+            *("trainer.total_training_steps=null", "trainer.total_epochs=3"),
+            *("teach.problems=20", "teach.pool=6", "teach.sets_per_problem=4", "teach.tries=3"),
+            "gsr.selection=all",
+            *("benchmarks=[aime24]", "eval.sweep=[2,6]", "gsr.validation.m=3", "eval.repeats=4"),
+        ],
+    )
+    numbers = derived(config, from_mapping(GsrConfig, config.gsr, "gsr"))
+    assert numbers["candidate rows a step"] == "60 in 12 groups of 5"
+    assert numbers["refinement rows a step"] == "24 in 12 groups of 2"
+    assert numbers["optimizer steps a training step"] == 3
+    assert numbers["training steps"] == "24 (3 epochs of 8)"
+    assert str(numbers["rows in verl's queue"]).startswith("96 at most")  # and one more a prompt
+    assert numbers["most tokens of a row"] == 240
+    assert numbers["tokens of a step, at most"] == 60 * 80 + 24 * 240
+    assert numbers["candidates of the student"] == "120, and 80 sets of 5 of them"
+    assert numbers["targets of the teacher"] == "100 direct, 80 refinements, in 3 tries each at most (oracle)"
+    assert numbers["responses to a problem in eval"] == "candidates 7, refinements 6, repeats 4"
+    assert numbers["weights of the stages in the loss"] == "0.75 candidates, 0.25 refinements"
+
+
+def test_with_hard_sets_first_the_rows_of_refinements_are_a_bound() -> None:
+    config = load_recipe("quickstart_cpu", ["gsr.selection=hard_first", "gsr.m=4", "data.train_batch_size=16"])
+    numbers = derived(config, from_mapping(GsrConfig, config.gsr, "gsr"))
+    assert numbers["refinement rows a step"] == "64 in 16 groups of 4 at most"
+
+
+def test_without_weight_in_the_loss_nothing_is_refined_in_training() -> None:
+    changes = ["gsr.refine_weight=0", "teach.refine_weight=0", "gsr.k=4", "gsr.m=4", "gsr.candidate_tokens=30"]
+    config = load_recipe("quickstart_cpu", [*changes, "data.train_batch_size=10", "data.max_prompt_length=50"])
+    numbers = derived(config, from_mapping(GsrConfig, config.gsr, "gsr"))
+    assert numbers["candidate rows a step"] == "40 in 10 groups of 4"
+    assert numbers["refinement rows a step"] == 0
+    assert numbers["tokens of a step, at most"] == 40 * 80
+    assert str(numbers["targets of the teacher"]).startswith("640 direct, 0 refinements")

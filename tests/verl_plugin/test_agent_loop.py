@@ -1,0 +1,294 @@
+"""The two-stage rollout of one prompt, with a scripted LLM server and a real tokenizer."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from rollout import (
+    TRAINING,
+    Request,
+    ScriptedClient,
+    make_config,
+    make_judge,
+    make_loop,
+    make_row,
+    make_worker,
+    run_loop,
+)
+
+from gsr_rl.episode import Response
+from gsr_rl.prompts import PromptTooLong, encode_prompt
+from gsr_rl.settings.gsr import GsrConfig, from_mapping
+from gsr_rl.verl_plugin.agent_loop import RolloutContext, is_correct
+from gsr_rl.verl_plugin.sft_dataset import encode_row
+
+RIGHT, WRONG = "so \\boxed{5}", "so \\boxed{6}"
+
+
+async def right(request: Request) -> str:
+    return RIGHT
+
+
+async def wrong(request: Request) -> str:
+    return WRONG
+
+
+def in_turn(*texts: str) -> Any:
+    """Candidates in the order of their requests, then right refinements."""
+    left = list(texts)
+
+    async def reply(request: Request) -> str:
+        return RIGHT if request.is_refinement else left.pop(0)
+
+    return reply
+
+
+def stages(outputs: list[Any]) -> list[str]:
+    return [one.extra_fields["stage"] for one in outputs]
+
+
+def test_k_candidates_then_m_refinements_that_saw_them(tokenizer: Any) -> None:
+    outputs, client = run_loop(tokenizer, in_turn("one \\boxed{1}", "two \\boxed{2}", "five \\boxed{5}"))
+    assert stages(outputs) == ["candidate"] * 3 + ["refinement"] * 2
+    assert (len(client.candidates), len(client.refinements)) == (3, 2)
+    seen = [one.extra_fields["shown"] for one in outputs[:3]]
+    assert sorted(seen) == ["five \\boxed{5}", "one \\boxed{1}", "two \\boxed{2}"]
+    listed = "\n".join(f"({i}) {text}" for i, text in enumerate(seen, start=1))
+    for request in client.refinements:
+        assert f"Problem again: 2 + 3?\n{listed}\nBetter:" in request.text
+    rewards = {one.extra_fields["shown"]: one.reward_score for one in outputs[:3]}
+    assert rewards == {"one \\boxed{1}": 0.0, "two \\boxed{2}": 0.0, "five \\boxed{5}": 1.0}
+    assert [one.reward_score for one in outputs[3:]] == [1.0, 1.0]
+
+
+def test_a_row_holds_what_was_sent_and_what_came_back(tokenizer: Any) -> None:
+    outputs, client = run_loop(tokenizer, right)
+    sent = [one.prompt_ids for one in client.candidates + client.refinements]
+    assert [one.prompt_ids for one in outputs] == sent
+    ids = tokenizer.encode(RIGHT, add_special_tokens=False)
+    for one in outputs:
+        assert one.response_ids == ids
+        assert one.response_mask == [1] * len(ids)
+        assert one.response_logprobs == [-0.5] * len(ids)
+        assert (one.extra_fields["min_global_steps"], one.extra_fields["max_global_steps"]) == (7, 7)
+        assert one.extra_fields["response"] == Response(RIGHT, "5", True, False, len(ids))
+
+
+@pytest.mark.parametrize("thinking", [False, True])
+def test_prompt_ids_are_those_of_sft(request: pytest.FixtureRequest, thinking: bool) -> None:
+    tokenizer = request.getfixturevalue("thinking_tokenizer" if thinking else "tokenizer")
+    outputs, _ = run_loop(tokenizer, right)
+    prompts = from_mapping(GsrConfig, make_config().gsr, "gsr").prompts
+    texts = [prompts.direct_prompt("2 + 3?"), prompts.refine_prompt("2 + 3?", [RIGHT] * 3)]
+    for output, text in zip((outputs[0], outputs[-1]), texts, strict=True):
+        assert output.prompt_ids == encode_prompt(tokenizer, prompts.messages(text))
+        assert output.prompt_ids == encode_row(tokenizer, prompts, text, RIGHT, {})[0]
+    sft_response = encode_row(tokenizer, prompts, texts[0], RIGHT, {})[1]
+    assert sft_response == [*outputs[0].response_ids, tokenizer.eos_token_id]
+
+
+def test_there_is_no_barrier_between_prompts(tokenizer: Any) -> None:
+    held, refining = asyncio.Event(), asyncio.Event()
+    order: list[str] = []
+
+    async def reply(request: Request) -> str:
+        if "problem A" in request.text and not request.is_refinement and "held" not in order:
+            order.append("held")
+            await held.wait()
+            order.append("released")
+        if "problem B" in request.text and request.is_refinement:
+            order.append("B refines")
+            refining.set()
+        return RIGHT
+
+    async def run() -> None:
+        client = ScriptedClient(tokenizer, reply)
+        loop = make_loop(tokenizer, client, make_config())
+        context = RolloutContext(False, 1, make_judge(tokenizer))
+        rows = [make_row(problem=f"problem {name}", uid=name, index=i) for i, name in enumerate("AB")]
+        a, b = (asyncio.create_task(loop.run(dict(TRAINING), context=context, **row)) for row in rows)
+        await asyncio.wait_for(refining.wait(), 30)
+        assert not any("problem A" in one.text for one in client.refinements)
+        assert len(await b) == 5
+        held.set()
+        assert len(await a) == 5
+
+    asyncio.run(run())
+    assert order == ["held", "B refines", "B refines", "released"]
+
+
+def test_training_has_one_sampling_and_a_token_limit_by_stage(tokenizer: Any) -> None:
+    _, client = run_loop(tokenizer, right)
+    assert [one.sampling for one in client.candidates] == [TRAINING | {"max_tokens": 40}] * 3
+    assert [one.sampling for one in client.refinements] == [TRAINING | {"max_tokens": 60}] * 2
+
+
+def test_validation_has_a_sampling_by_stage_and_refines_every_set(tokenizer: Any) -> None:
+    sampling = {"candidate": {"temperature": 0.6, "top_p": 0.9}, "refinement": {"temperature": 0.3, "top_k": 20}}
+    config = make_config(refine_weight=0.0, validation={"m": 1} | sampling)
+    outputs, client = run_loop(tokenizer, right, config, validate=True)
+    assert stages(outputs) == ["candidate"] * 3 + ["refinement"]
+    direct = {"temperature": 0.6, "top_p": 0.9, "top_k": -1, "max_tokens": 40}
+    assert [one.sampling for one in client.candidates] == [TRAINING | direct] * 3
+    refine = {"temperature": 0.3, "top_p": 1.0, "top_k": 20, "max_tokens": 60}
+    assert [one.sampling for one in client.refinements] == [TRAINING | refine]
+
+
+def test_without_a_refinement_weight_nothing_is_refined(tokenizer: Any) -> None:
+    outputs, client = run_loop(tokenizer, wrong, make_config(refine_weight=0.0))
+    assert stages(outputs) == ["candidate"] * 3
+    assert client.refinements == []
+
+
+@pytest.mark.parametrize(
+    ("candidates", "refined"),
+    [((RIGHT, RIGHT, WRONG), False), ((RIGHT, WRONG, WRONG), True), (("no idea",) * 3, True)],
+)
+def test_hard_first_refines_the_sets_whose_majority_is_wrong(
+    tokenizer: Any, candidates: tuple[str, ...], refined: bool
+) -> None:
+    config = make_config(selection="hard_first", easy_probability=0.0)
+    outputs, client = run_loop(tokenizer, in_turn(*candidates), config)
+    assert bool(client.refinements) == refined
+    assert len(outputs) == (5 if refined else 3)
+
+
+def test_easy_sets_go_on_with_their_probability(tokenizer: Any) -> None:
+    config = make_config(selection="hard_first", easy_probability=0.5)
+    refined = [bool(run_loop(tokenizer, right, config, make_row(index=i))[1].refinements) for i in range(40)]
+    assert 8 <= sum(refined) <= 32  # beyond: one seed in 20,000
+    again = [bool(run_loop(tokenizer, right, config, make_row(index=i))[1].refinements) for i in range(40)]
+    assert again == refined
+
+
+def test_the_order_of_candidates_depends_on_row_step_and_seed_alone(tokenizer: Any) -> None:
+    def shown(uid: str = "aaaa", step: int = 7, index: int = 0, seed: int = 0) -> tuple[str, ...]:
+        texts = [f"\\boxed{{{i}}}" for i in range(6)]
+        config = make_config(k=6, seed=seed)
+        outputs, _ = run_loop(tokenizer, in_turn(*texts), config, make_row(uid=uid, index=index), step=step)
+        return tuple(one.extra_fields["shown"] for one in outputs[:6])
+
+    assert shown() == shown(uid="another")  # verl draws a new uid at every step
+    others = {shown(), *(shown(step=i) for i in range(1, 4)), *(shown(index=i) for i in range(1, 4)), shown(seed=1)}
+    assert len(others) > 5
+
+
+def test_an_empty_response_becomes_one_end_of_sequence_token(tokenizer: Any) -> None:
+    async def silent(request: Request) -> str:
+        return ""
+
+    outputs, _ = run_loop(tokenizer, silent)
+    assert len(outputs) == 5
+    for one in outputs:
+        assert (one.response_ids, one.response_mask, one.response_logprobs) == ([tokenizer.eos_token_id], [1], [0.0])
+        assert one.reward_score == 0.0
+        assert one.extra_fields["response"] == Response("", None, False, False, 0)
+
+
+def test_a_response_at_its_limit_is_cut_off_and_shown_so(tokenizer: Any) -> None:
+    async def reply(request: Request) -> str:
+        return "words " * 40 if not request.is_refinement else RIGHT + tokenizer.eos_token
+
+    outputs, client = run_loop(tokenizer, reply)
+    assert [one.extra_fields["response"].cut_off for one in outputs] == [True] * 3 + [False] * 2
+    assert all(len(one.response_ids) == 40 for one in outputs[:3])
+    assert client.refinements[0].text.count("[cut off]") == 3
+
+
+@pytest.mark.parametrize(
+    ("validate", "score_cut_off", "rewards"),
+    [(False, False, [0.0] * 3 + [1.0] * 2), (False, True, [1.0] * 5), (True, False, [1.0] * 4)],
+)
+def test_a_right_response_that_does_not_end_scores_0_in_training(
+    tokenizer: Any, validate: bool, score_cut_off: bool, rewards: list[float]
+) -> None:
+    async def reply(request: Request) -> str:
+        return RIGHT + (tokenizer.eos_token if request.is_refinement else " and so on" * 40)
+
+    outputs, _ = run_loop(tokenizer, reply, make_config(score_cut_off=score_cut_off), validate=validate)
+    assert [one.reward_score for one in outputs] == rewards
+    responses = [one.extra_fields["response"] for one in outputs]
+    assert [(one.cut_off, one.correct) for one in responses[:3]] == [(True, True)] * 3
+    assert [(one.cut_off, one.correct) for one in responses[3:]] == [(False, True)] * (len(rewards) - 3)
+
+
+def test_a_penalty_of_a_response_that_does_not_end_stays(tokenizer: Any) -> None:
+    async def endless(request: Request) -> str:
+        return "and so on " * 60
+
+    async def judge(output: Any, row: Any) -> None:
+        output.reward_score = -1.0
+
+    client = ScriptedClient(tokenizer, endless)
+    loop = make_loop(tokenizer, client, make_config())
+    outputs = asyncio.run(loop.run(dict(TRAINING), context=RolloutContext(False, 1, judge), **make_row()))
+    assert [one.reward_score for one in outputs] == [-1.0] * 5
+
+
+def test_ending_exactly_at_the_limit_is_not_cut_off(tokenizer: Any) -> None:
+    text = RIGHT + tokenizer.eos_token
+
+    async def reply(request: Request) -> str:
+        return text
+
+    config = make_config(candidate_tokens=len(tokenizer.encode(text)))
+    outputs, _ = run_loop(tokenizer, reply, config)
+    response = outputs[0].extra_fields["response"]
+    assert (response.cut_off, response.correct, response.text) == (False, True, RIGHT)
+
+
+def test_the_thought_is_not_shown_to_the_refiner(thinking_tokenizer: Any) -> None:
+    async def reply(request: Request) -> str:
+        return "hidden</think>so \\boxed{5}"
+
+    _, client = run_loop(thinking_tokenizer, reply)
+    assert "hidden" not in client.refinements[0].text
+    assert client.refinements[0].text.count("so \\boxed{5}") == 3
+
+
+def test_a_refinement_prompt_is_fitted_and_its_problem_whole(tokenizer: Any) -> None:
+    async def reply(request: Request) -> str:
+        return "x" * 38 if not request.is_refinement else RIGHT
+
+    outputs, client = run_loop(tokenizer, reply, make_config(prompt_length=130))
+    assert max(len(one.prompt_ids) for one in client.refinements) <= 130
+    assert "Problem again: 2 + 3?\n" in client.refinements[0].text
+    shown = [one.extra_fields["shown"] for one in outputs[:3]]
+    assert all(one.startswith("[cut off] x") for one in shown)
+
+
+def test_a_prompt_that_cannot_fit_is_an_error_not_a_truncation(tokenizer: Any) -> None:
+    with pytest.raises(PromptTooLong, match="candidate prompt of"):
+        run_loop(tokenizer, right, make_config(prompt_length=10))
+
+
+def test_one_failed_request_ends_its_siblings(tokenizer: Any) -> None:
+    ended: list[bool] = []
+
+    async def reply(request: Request) -> str:
+        if len(ended) == 0:
+            ended.append(True)
+            raise ConnectionError("gone")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append(True)
+            raise
+        return RIGHT
+
+    with pytest.raises(ExceptionGroup) as raised:
+        run_loop(tokenizer, reply)
+    assert raised.group_contains(ConnectionError, match="gone")
+    assert len(ended) == 3
+
+
+@pytest.mark.parametrize(
+    ("info", "score", "correct"),
+    [({"acc": 1.0}, 0.2, True), ({"acc": 0.0}, 1.0, False), ({}, 1.0, True), ({}, 0.5, False), (None, None, False)],
+)
+def test_correct_is_acc_or_else_the_score_above_one_half(
+    tokenizer: Any, info: dict[str, float] | None, score: float | None, correct: bool
+) -> None:
+    output = make_worker(tokenizer)._failed_row()
+    output.reward_score, output.extra_fields["reward_extra_info"] = score, info
+    assert is_correct(output) is correct
