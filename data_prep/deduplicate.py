@@ -1,4 +1,4 @@
-"""What is odd in a set of problems, settled and reported: problems that are there twice, golds that conflict."""
+"""Drop problems that occur twice, have conflicting gold answers, or have a gold answer that cannot be read."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from rewards.answers import equivalent, parseable
 
 
 @dataclass
-class Settled:
-    """The problems that stay, in order, and the oddities, by id.
+class Deduplicated:
+    """The problems that stay, in order, and a report by id on those that were dropped.
 
-    `duplicates` are {"kept", "dropped"}; `conflicting_golds` are {"ids", "golds"} of one text; `unreadable_golds` are
-    {"id", "gold"}, which only their own spelling could match.
+    `duplicates` holds {"kept", "dropped"}. `conflicting_golds` holds {"ids", "golds"}, one entry for each text.
+    `unreadable_golds` holds {"id", "gold"}: only an answer in the very same spelling could match such a gold.
     """
 
     problems: list[Problem]
@@ -26,25 +26,27 @@ class Settled:
     unreadable_golds: list[dict[str, Any]] = field(default_factory=list)
 
 
-def settle(problems: Sequence[Problem]) -> Settled:
-    """Of problems with one text and equivalent golds the first stays; of those with conflicting golds none does, since
-    nobody can tell which is right; nor does one whose gold cannot be read.
+def deduplicate(problems: Sequence[Problem]) -> Deduplicated:
+    """Keep one problem for each text, if its gold answers agree.
 
-    Texts are one if they differ in spelling alone (`overlap.normal_text`).
+    The first of several problems with the same text and equivalent golds stays. If their golds conflict, all of them
+    are dropped, since nobody can tell which is right. A problem whose gold cannot be read is dropped too.
+
+    Texts are the same if they differ only in spelling (`overlap.normal_text`).
     """
-    settled = Settled([])
-    same: defaultdict[str, list[Problem]] = defaultdict(list)
+    result = Deduplicated([])
+    by_text: defaultdict[str, list[Problem]] = defaultdict(list)
     for problem in tqdm(problems, desc="golds", unit=" problems", delay=2):
         if parseable(problem.gold):
-            same[normal_text(problem.problem)].append(problem)
+            by_text[normal_text(problem.problem)].append(problem)
         else:
-            settled.unreadable_golds.append({"id": problem.id, "gold": problem.gold})
-    for first, *others in same.values():
+            result.unreadable_golds.append({"id": problem.id, "gold": problem.gold})
+    for same_text in by_text.values():
+        first, *others = same_text
         if all(equivalent(first.gold, other.gold) for other in others):
-            settled.problems.append(first)
-            settled.duplicates += [{"kept": first.id, "dropped": other.id} for other in others]
+            result.problems.append(first)
+            result.duplicates += [{"kept": first.id, "dropped": other.id} for other in others]
         else:
-            both = [first, *others]
-            golds = list(dict.fromkeys(one.gold for one in both))
-            settled.conflicting_golds.append({"ids": [one.id for one in both], "golds": golds})
-    return settled
+            golds = list(dict.fromkeys(problem.gold for problem in same_text))
+            result.conflicting_golds.append({"ids": [problem.id for problem in same_text], "golds": golds})
+    return result

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from data_prep.deduplicate import settle
+from data_prep.deduplicate import deduplicate
 from data_prep.difficulty import pass_rates, select
 from data_prep.hub import check_source, evaluation_problems, load_set
 from data_prep.knights import knights_knaves
@@ -98,13 +98,13 @@ def _problems(wanted: ProblemsConfig) -> tuple[list[Problem], dict[str, Any]]:
         names = wanted.columns
         problems = load_problems(wanted.source, id_key=names.id, problem_key=names.problem, gold_key=names.answer)
         report = {"origin": str(Path(wanted.source).resolve()), "rows": len(problems)}
-    settled = settle(problems)
-    odd = {key: value for key, value in vars(settled).items() if key != "problems"}
+    deduplicated = deduplicate(problems)
+    dropped = {key: value for key, value in vars(deduplicated).items() if key != "problems"}
     print(
-        f"gsr-rl data: {len(settled.problems)} of {len(problems)} problems of {wanted.source}: "
-        + ", ".join(f"{len(value)} {key.replace('_', ' ')}" for key, value in odd.items())
+        f"gsr-rl data: {len(deduplicated.problems)} of {len(problems)} problems of {wanted.source}: "
+        + ", ".join(f"{len(value)} {key.replace('_', ' ')}" for key, value in dropped.items())
     )
-    return settled.problems, report | odd
+    return deduplicated.problems, report | dropped
 
 
 def _decontaminate(

@@ -1,11 +1,11 @@
-"""Duplicates, conflicting and unreadable golds; pass rates and filters by them."""
+"""Duplicates, conflicting and unreadable gold answers; pass rates, and the filter that uses them."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from data_prep.deduplicate import settle
+from data_prep.deduplicate import deduplicate
 from data_prep.difficulty import pass_rates, select
 from gsr_rl.episode import Episode, Problem, Response, write_episodes
 from gsr_rl.errors import UsageError
@@ -15,8 +15,8 @@ def problem(problem_id: str, text: str, gold: str) -> Problem:
     return Problem(problem_id, "d", text, gold)
 
 
-def test_duplicates_and_conflicts_are_settled_and_reported() -> None:
-    settled = settle(
+def test_duplicates_and_conflicts_are_dropped_and_reported() -> None:
+    result = deduplicate(
         [
             problem("a", "What is $1/2$?", "0.5"),
             problem("b", "Name a prime.", "2"),
@@ -27,14 +27,14 @@ def test_duplicates_and_conflicts_are_settled_and_reported() -> None:
             problem("g", "Name a Prime!", "2"),  # "!" may be a factorial: another text
         ]
     )
-    assert [one.id for one in settled.problems] == ["a", "f", "g"]
-    assert settled.duplicates == [{"kept": "a", "dropped": "c"}]
-    assert settled.conflicting_golds == [{"ids": ["b", "d"], "golds": ["2", "3"]}]
-    assert settled.unreadable_golds == [{"id": "e", "gold": r"\frac{1}{"}]
+    assert [problem.id for problem in result.problems] == ["a", "f", "g"]
+    assert result.duplicates == [{"kept": "a", "dropped": "c"}]
+    assert result.conflicting_golds == [{"ids": ["b", "d"], "golds": ["2", "3"]}]
+    assert result.unreadable_golds == [{"id": "e", "gold": r"\frac{1}{"}]
 
 
 def episode(problem_id: str, *right: bool, extra: tuple[bool, ...] = (), dataset: str = "d") -> Episode:
-    responses = [tuple(Response("t", "1", one) for one in some) for some in (right, extra)]
+    responses = [tuple(Response("t", "1", correct) for correct in verdicts) for verdicts in (right, extra)]
     return Episode(problem_id, dataset, "P", "1", responses[0], extra_candidates=responses[1])
 
 
@@ -50,12 +50,12 @@ def test_the_pass_rate_is_the_share_of_all_samples_of_a_problem(tmp_path: Path) 
     write_episodes(path, episodes)
     rates = pass_rates(path)
     assert rates == {("d", "a"): 0.5, ("d", "b"): 0.0, ("other", "b"): 1.0}
-    problems = [problem(one, "P", "1") for one in "abc"] + [Problem("b", "other", "P", "1")]
+    problems = [problem(problem_id, "P", "1") for problem_id in "abc"] + [Problem("b", "other", "P", "1")]
     kept, counts = select(problems, rates, lowest=0.1, highest=0.9, keep_unsampled=True)
-    assert [one.id for one in kept] == ["a", "c"]
+    assert [problem.id for problem in kept] == ["a", "c"]
     assert counts == {"kept": 2, "below": 1, "above": 1, "unsampled": 1}
     kept, counts = select(problems, rates, lowest=0.5, highest=1.0, keep_unsampled=False)
-    assert [(one.dataset, one.id) for one in kept] == [("d", "a"), ("other", "b")]
+    assert [(problem.dataset, problem.id) for problem in kept] == [("d", "a"), ("other", "b")]
     assert counts == {"kept": 2, "below": 1, "above": 0, "unsampled": 1}
 
 
