@@ -1,37 +1,85 @@
-"""Metrics of a training step by stage, from the rows' tags; and validation metrics by name. Pure Python."""
+"""What training logs: the names of the metrics, and their values for one step or one validation. Pure Python.
+
+These names have their one home here: the trainers log them, `report` and `tools` read them, docs/metrics.md explains
+them.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-STAGES = ("candidate", "refinement")
+# The stage of a row of a training batch, in the row's tag: one of the two stages of an episode, or FAILED for the row
+# that stands for an episode that failed.
+CANDIDATE, REFINEMENT = "candidate", "refinement"
+STAGES = (CANDIDATE, REFINEMENT)
+FAILED = "failed"
+
+FAILED_EPISODES = "gsr/train/failed_episodes"
+ALL_WRONG = "gsr/train/all_wrong"
+REFINED_SETS = "gsr/train/refined_sets"
+
+# The trainer itself logs these three.
+SKIPPED = "gsr/train/skipped_steps"
+IDLE_STEPS = "gsr/train/idle_steps"
+ROWS_LEFT_OUT = "gsr/train/rows_left_out"
+TRAINER_METRICS = (SKIPPED, IDLE_STEPS, ROWS_LEFT_OUT)
+
+# verl logs these four, under its own names.
+CORRELATION = "training/rollout_actor_probs_pearson_corr"
+GRPO_TOKENS = "perf/total_num_tokens"
+SFT_LOSS = "train/loss"
+SFT_TOKENS = "train/global_tokens"
+VERL_METRICS = (CORRELATION, GRPO_TOKENS, SFT_LOSS, SFT_TOKENS)
+
+# The W&B table with the episodes of a validation.
+TABLE = "gsr/val/episodes"
+
+
+def stage_metric(stage: str, name: str) -> str:
+    """Name of a metric of one of STAGES in a training step."""
+    return f"gsr/train/{stage}/{name}"
+
+
+def both_stages(name: str) -> tuple[str, ...]:
+    """Names of the same metric of each of STAGES, in their order."""
+    return tuple(stage_metric(stage, name) for stage in STAGES)
+
+
+def validation_metric(dataset: str, name: str) -> str:
+    """Name of a metric of a validation; `dataset` may be `gsr_rl.metrics.gap.MACRO`."""
+    return f"gsr/val/{dataset}/{name}"
 
 
 def train_metrics(keys: Sequence[str], tags: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """`gsr/train/...` of one step. Row i has key `{prompt}_{row}_0` and its stage, reward and so on in its tag."""
-    metrics: dict[str, float] = {"gsr/train/failed_episodes": sum(tag["stage"] == "failed" for tag in tags)}
+    """The `gsr/train/...` metrics of one step.
+
+    Args:
+        keys: of the R rows of the batch; `{prompt}_{row}_0`.
+        tags: of the same rows; each has the row's stage, reward and so on.
+    """
+    metrics: dict[str, float] = {FAILED_EPISODES: sum(tag["stage"] == FAILED for tag in tags)}
     groups: dict[str, dict[str, list[Mapping[str, Any]]]] = {stage: defaultdict(list) for stage in STAGES}
     for key, tag in zip(keys, tags, strict=True):
         if tag["stage"] in groups:
             groups[tag["stage"]][key.split("_")[0]].append(tag)
     for stage, by_prompt in groups.items():
         rows = [tag for group in by_prompt.values() for tag in group]
-        metrics[f"gsr/train/{stage}/rows"] = len(rows)
+        metrics[stage_metric(stage, "rows")] = len(rows)
         if rows:
-            metrics |= {f"gsr/train/{stage}/{name}": value for name, value in _stage_metrics(rows).items()}
+            metrics |= {stage_metric(stage, name): value for name, value in _stage_metrics(rows).items()}
             constant = [len({tag["reward"] for tag in group}) == 1 for group in by_prompt.values()]
-            metrics[f"gsr/train/{stage}/no_signal_groups"] = fmean(constant)
-    candidates = groups["candidate"].values()
+            metrics[stage_metric(stage, "no_signal_groups")] = fmean(constant)
+    candidates = groups[CANDIDATE].values()
     if candidates:
         all_wrong = [not any(tag["correct"] for tag in group) for group in candidates]
-        metrics["gsr/train/all_wrong"] = fmean(all_wrong)
-        metrics["gsr/train/refined_sets"] = len(groups["refinement"]) / len(candidates)
+        metrics[ALL_WRONG] = fmean(all_wrong)
+        metrics[REFINED_SETS] = len(groups[REFINEMENT]) / len(candidates)
     return metrics
 
 
 def _stage_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    # what the reward function said beside its score, such as why it is 0; a row on which it failed says nothing
+    # What the reward function returned beside its score, such as why it is 0. A row on which it failed has none of it.
     names = sorted({name for tag in rows for name in tag if name.startswith("reward/")})
     return {
         **{name: fmean(tag[name] for tag in rows if name in tag) for name in names},
@@ -46,12 +94,17 @@ def _stage_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def val_metrics(summary: Mapping[str, Mapping[str, Any]], failed: Mapping[str, int]) -> dict[str, float]:
-    """`gsr/val/<dataset>/<metric>` of `gsr_rl.metrics.gap.summarize`; undefined ones are left out."""
-    metrics = {f"gsr/val/{name}/failed_episodes": float(n) for name, n in failed.items()}
-    for name, figures in summary.items():
-        metrics |= {f"gsr/val/{name}/{key}": float(value) for key, value in _defined(figures)}
+    """The `gsr/val/<dataset>/...` metrics of one validation.
+
+    Args:
+        summary: as `gsr_rl.metrics.gap.summarize` returns it. Undefined statistics are left out.
+        failed: number of failed episodes of each dataset.
+    """
+    metrics = {validation_metric(dataset, "failed_episodes"): float(n) for dataset, n in failed.items()}
+    for dataset, statistics in summary.items():
+        metrics |= {validation_metric(dataset, name): float(value) for name, value in _defined(statistics)}
     return metrics
 
 
-def _defined(figures: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    return ((key, value) for key, value in figures.items() if value is not None)
+def _defined(statistics: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    return ((name, value) for name, value in statistics.items() if value is not None)
