@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data_prep.problems import pair_sums
+from data_prep.pair_sums import pair_sums
 from gsr_rl.generation.generate import Ask, for_all
 from gsr_rl.generation.journal import Journal
 from gsr_rl.generation.plan import Item

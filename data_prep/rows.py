@@ -1,20 +1,20 @@
-"""Training rows: RL parquet as verl reads it, and SFT parquet with direct and refinement targets."""
+"""Training rows: RL parquet in the form that verl reads, and SFT parquet with direct and refinement targets."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import pyarrow as pa
 
-from data_prep.oracle import Teacher
+from data_prep import pair_sums
 from data_prep.problems import checked_gold
 from data_prep.tables import read_rows, text_of, write_parquet
 from gsr_rl.episode import Episode, Problem
 from gsr_rl.errors import UsageError
-from gsr_rl.prompts import PromptSet
+from gsr_rl.prompts import PromptSet, problem_of
 
 _RL_SCHEMA = pa.schema(
     {
@@ -26,7 +26,7 @@ _RL_SCHEMA = pa.schema(
     }
 )
 
-Kind = Literal["direct", "refine"]
+RowKind = Literal["direct", "refine"]
 _SFT_COLUMNS = ("id", "kind", "prompt", "response")
 _SFT_SCHEMA = pa.schema([(column, pa.string()) for column in _SFT_COLUMNS])
 
@@ -34,9 +34,11 @@ _SFT_SCHEMA = pa.schema([(column, pa.string()) for column in _SFT_COLUMNS])
 def write_rl_rows(
     path: str | Path, problems: Sequence[Problem], pass_rates: Mapping[tuple[str, str], float] = MappingProxyType({})
 ) -> None:
-    """One row a problem; its prompt is the bare problem, which the rollout puts into its own templates.
+    """Write one row for each problem. Its prompt is the bare problem; the rollout puts that into its own templates.
 
-    `pass_rates` are the student's, by dataset and id; `extra_info.pass_rate` is null where it was not sampled.
+    Args:
+        pass_rates: the student's pass rates, by dataset and id. `extra_info.pass_rate` is null for a problem without
+            one.
     """
     rows = [
         {
@@ -56,13 +58,13 @@ def write_rl_rows(
 
 
 def read_rl_rows(path: str | Path) -> list[Problem]:
-    """The problems of a verl RL parquet, ours or another: a check of the file before a run.
+    """The problems of a verl RL parquet, whoever wrote it. This is the check of such a file before a run.
 
-    The problem is the last user message; the id is `extra_info.id`, else `extra_info.index`, else the row's number.
+    The problem is the last user message, by `problem_of` as in the rollout. The id is `extra_info.id`, else `extra_info.index`, else the row's number.
 
     Raises:
-        UsageError: names file and row (from 1) where one has no problem, no gold answer that can be parsed, or the
-            id of another problem of its dataset. A repeated row is none.
+        UsageError: a row has no problem, no gold answer that can be parsed, or the id of another problem of its
+            dataset. The error names the file and the row, counted from 1. A repeated row is no error.
     """
     first: dict[tuple[str, str], tuple[int, Problem]] = {}
     problems: list[Problem] = []
@@ -71,12 +73,12 @@ def read_rl_rows(path: str | Path) -> list[Problem]:
         problem = Problem(
             id=_rl_id(row.get("extra_info"), number),
             dataset=text_of(row["data_source"], "data_source", where),
-            problem=text_of(_last_user_message(row["prompt"]), "prompt", where),
+            problem=text_of(_problem_text(row["prompt"], where), "prompt", where),
             gold=checked_gold(_field(row["reward_model"], "ground_truth"), "reward_model.ground_truth", where),
         )
         earlier, same_id = first.setdefault((problem.dataset, problem.id), (number, problem))
         if same_id != problem:
-            raise UsageError(f"{where}: id '{problem.id}' is that of row {earlier} too; set extra_info.id apart")
+            raise UsageError(f"{where}: id '{problem.id}' is that of row {earlier} too; make extra_info.id unique")
         problems.append(problem)
     return problems
 
@@ -96,40 +98,71 @@ def _rl_id(extra_info: Any, number: int) -> str:
     return next(str(value) for value in candidates if value not in (None, ""))
 
 
-def _last_user_message(prompt: Any) -> Any:
-    messages = prompt if isinstance(prompt, list) else []
-    user = [_field(message, "content") for message in messages if _field(message, "role") == "user"]
-    return user[-1] if user else None
+def _problem_text(prompt: Any, where: str) -> str:
+    try:
+        return problem_of(prompt).problem
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
 
 
 @dataclass(frozen=True)
 class SftRow:
-    """One target of supervised fine-tuning. `prompt` is the user's message, before the chat template."""
+    """One target of supervised fine-tuning.
+
+    `id` is the problem's. `prompt` is the user's message before the chat template, `response` the target.
+    """
 
     id: str
-    kind: Kind
+    kind: RowKind
     prompt: str
     response: str
 
 
-def direct_rows(problems: Sequence[Problem], teacher: Teacher, prompts: PromptSet) -> list[SftRow]:
-    """D_direct of GSR (arXiv 2509.00084): one row a problem, its target the teacher's own solution."""
-    return [SftRow(one.id, "direct", prompts.direct_prompt(one.problem), teacher.solve(one)) for one in problems]
+class SftInput(NamedTuple):
+    """An SFT row that still lacks its target.
 
-
-def refine_rows(episodes: Sequence[Episode], teacher: Teacher, prompts: PromptSet) -> list[SftRow]:
-    """D_selfR: one row a candidate set, its target the teacher's refinement of the candidates as they are shown.
-
-    Nothing is filtered out: sets in which no candidate is right stay, as in the paper.
+    `prompt` is the user's message in the student's templates. `candidates` are the texts that it shows; a direct row
+    has none.
     """
-    rows = []
+
+    kind: RowKind
+    problem: Problem
+    prompt: str
+    candidates: list[str]
+
+
+def sft_inputs(problems: Sequence[Problem], episodes: Sequence[Episode], prompts: PromptSet) -> Iterator[SftInput]:
+    """What a teacher is to write targets for: a direct row for each problem, then a refinement row for each episode.
+
+    These are D_direct and D_selfR of GSR (arXiv 2509.00084). No episode is filtered out: candidate sets without any
+    right candidate stay, as in the paper.
+
+    Args:
+        prompts: the student's templates.
+
+    Raises:
+        UsageError: an episode has no candidates. The error names its id.
+    """
+    for problem in problems:
+        yield SftInput("direct", problem, prompts.direct_prompt(problem.problem), [])
     for episode in episodes:
         if not episode.candidates:
             raise UsageError(f"episode '{episode.id}': no candidates to refine; sample some first")
         problem = Problem(episode.id, episode.dataset, episode.problem, episode.gold)
         texts = [candidate.text for candidate in episode.candidates]
-        target = teacher.refine(problem, texts)
-        rows.append(SftRow(episode.id, "refine", prompts.refine_prompt(episode.problem, texts), target))
+        yield SftInput("refine", problem, prompts.refine_prompt(problem.problem, texts), texts)
+
+
+def oracle_rows(problems: Sequence[Problem], episodes: Sequence[Episode], prompts: PromptSet) -> list[SftRow]:
+    """The rows of `sft_inputs`, their targets written by the oracle of the pair sums.
+
+    Raises:
+        UsageError: as `sft_inputs` and `pair_sums.solve`.
+    """
+    rows: list[SftRow] = []
+    for kind, problem, prompt, texts in sft_inputs(problems, episodes, prompts):
+        target = pair_sums.solve(problem) if kind == "direct" else pair_sums.refine(problem, texts)
+        rows.append(SftRow(problem.id, kind, prompt, target))
     return rows
 
 
@@ -140,17 +173,17 @@ def mix_by_tokens(
     count_tokens: Callable[[str], int],
     seed: int,
 ) -> list[SftRow]:
-    """Shuffled rows in which refinement holds the share `refine_weight` of response tokens, to within one row.
+    """Shuffled rows in which refinement rows hold the share `refine_weight` of all response tokens, to within one row.
 
-    The kind that is under-represented is kept whole, the other is subsampled. With a loss averaged over tokens this
-    share is the weight of the refinement loss in GSR's joint objective (arXiv 2509.00084; 0.5 there).
+    The under-represented kind is kept whole, and the other is subsampled. With a loss averaged over tokens this share
+    is the weight of the refinement loss in GSR's joint objective (arXiv 2509.00084, which uses 0.5).
 
     Args:
-        refine_weight: from 0 (direct rows alone) to 1 (refinement rows alone).
-        count_tokens: number of supervised tokens of a response.
+        refine_weight: from 0 (only direct rows) to 1 (only refinement rows).
+        count_tokens: gives the number of supervised tokens of a response.
 
     Raises:
-        UsageError: a weight out of range, or a kind with a share has no rows.
+        UsageError: the weight is out of range, or a kind that has a share has no rows.
     """
     if not 0 <= refine_weight <= 1:
         raise UsageError(f"refine_weight: {refine_weight} is out of range; give a share from 0 to 1")
@@ -159,7 +192,7 @@ def mix_by_tokens(
     rng = random.Random(seed)
     direct_tokens = sum(count_tokens(row.response) for row in direct)
     refine_tokens = sum(count_tokens(row.response) for row in refine)
-    # The two totals stand in the proportion asked for where these products are equal.
+    # The totals have the wanted proportion if these two products are equal.
     direct_share, refine_share = direct_tokens * refine_weight, refine_tokens * (1 - refine_weight)
     if refine_share > direct_share:
         refine = _subsample(refine, direct_share / (1 - refine_weight), count_tokens, rng)
@@ -173,7 +206,7 @@ def mix_by_tokens(
 def _subsample(
     rows: Sequence[SftRow], tokens: float, count_tokens: Callable[[str], int], rng: random.Random
 ) -> list[SftRow]:
-    """Rows in random order, as many as bring their response tokens closest to `tokens`."""
+    """Rows in random order, as many as bring the sum of their response tokens closest to `tokens`."""
     kept: list[SftRow] = []
     left = tokens
     for row in rng.sample(rows, len(rows)):
@@ -186,7 +219,7 @@ def _subsample(
 
 
 def write_sft_rows(path: str | Path, rows: Sequence[SftRow]) -> None:
-    """Parquet with the string columns id, kind, prompt and response."""
+    """Write a parquet file with the string columns id, kind, prompt and response."""
     write_parquet(path, [asdict(row) for row in rows], _SFT_SCHEMA)
 
 
@@ -194,7 +227,7 @@ def read_sft_rows(path: str | Path) -> list[SftRow]:
     """The rows of an SFT parquet.
 
     Raises:
-        UsageError: names file and row (from 1) where one lacks a text or is of an unknown kind.
+        UsageError: a row lacks a text or is of an unknown kind. The error names the file and the row, counted from 1.
     """
     rows: list[SftRow] = []
     for number, row in enumerate(read_rows(_parquet(path), _SFT_COLUMNS), start=1):
@@ -202,5 +235,5 @@ def read_sft_rows(path: str | Path) -> list[SftRow]:
         texts = {column: text_of(row[column], column, where) for column in _SFT_COLUMNS}
         if texts["kind"] not in ("direct", "refine"):
             raise UsageError(f"{where}: kind '{texts['kind']}' is unknown; write 'direct' or 'refine'")
-        rows.append(SftRow(texts["id"], cast(Kind, texts["kind"]), texts["prompt"], texts["response"]))
+        rows.append(SftRow(texts["id"], cast(RowKind, texts["kind"]), texts["prompt"], texts["response"]))
     return rows

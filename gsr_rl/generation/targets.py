@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from data_prep.rows import Kind, SftRow
+from data_prep.rows import RowKind, SftRow
 from gsr_rl.episode import Episode, Problem
 from gsr_rl.errors import UsageError
 from gsr_rl.generation.candidates import Judge
@@ -29,7 +29,7 @@ Outcomes = dict[str, dict[str, int]]  # by kind, how many targets came to what
 class Task:
     """One target that is owed: the prompt that the student will be trained on, and what the teacher is asked."""
 
-    kind: Kind
+    kind: RowKind
     problem: Problem
     prompt: str
     messages: Sequence[Message]

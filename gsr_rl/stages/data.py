@@ -14,7 +14,8 @@ from data_prep.difficulty import pass_rates, select
 from data_prep.hub import check_source, evaluation_problems, load_set
 from data_prep.knights import knights_knaves
 from data_prep.overlap import EvaluationIndex
-from data_prep.problems import load_problems, pair_sums, split_problems, write_problems
+from data_prep.pair_sums import pair_sums
+from data_prep.problems import load_problems, split_problems, write_problems
 from data_prep.rows import write_rl_rows
 from data_prep.sets import SETS
 from data_prep.tables import write_jsonl

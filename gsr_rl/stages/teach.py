@@ -13,9 +13,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from data_prep.oracle import OracleTeacher
 from data_prep.problems import load_problems
-from data_prep.rows import SftRow, direct_rows, refine_rows, write_sft_rows
+from data_prep.rows import SftRow, oracle_rows, write_sft_rows
 from data_prep.sft_rows import describe, write_sft_data
 from gsr_rl.episode import Episode, Problem, read_episodes, write_episodes
 from gsr_rl.files import replacing
@@ -107,8 +106,7 @@ def _targets(
 ) -> tuple[list[SftRow], Outcomes]:
     gsr, teach = gsr_config(config), teach_config(config)
     if teach.teacher == "oracle":
-        oracle = OracleTeacher()
-        return [*direct_rows(problems, oracle, gsr.prompts), *refine_rows(episodes, oracle, gsr.prompts)], {}
+        return oracle_rows(problems, episodes, gsr.prompts), {}
     from gsr_rl.verl_plugin.reward import load_judge
 
     longest = int(config.actor_rollout_ref.rollout.prompt_length) + teach.llm.max_tokens

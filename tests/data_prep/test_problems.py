@@ -1,6 +1,6 @@
-import itertools
+"""Problem files: loading, errors that name the row, writing; splits."""
+
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.problems import load_problems, pair_sums, split_problems, write_problems
+from data_prep.problems import load_problems, split_problems, write_problems
 from gsr_rl.episode import Problem
 from gsr_rl.errors import UsageError
 
@@ -89,7 +89,7 @@ def test_unreadable_files_are_named(tmp_path: Path, name: str, content: bytes | 
 
 
 ids = st.integers(0, 10**6).map(str)
-# U+2028 and the carriage return end a line for str.splitlines, not in JSON lines.
+# U+2028 and the carriage return end a line for str.splitlines, but not in JSON Lines.
 texts = st.text(min_size=1).filter(str.strip) | st.just("a\u2028b\nc\rd")
 
 
@@ -102,37 +102,9 @@ def test_written_problems_load_again(tmp_path_factory: pytest.TempPathFactory, p
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(("numbers", "largest"), [(2, 9), (4, 9), (5, 15), (6, 30)])
-def test_a_pair_sum_has_one_solution_and_its_gold_answer_is_that(numbers: int, largest: int) -> None:
-    problems = pair_sums(30, seed=3, numbers=numbers, largest=largest, name="pairs")
-    assert len({problem.problem for problem in problems}) == len({problem.id for problem in problems}) == 30
-    for problem in problems:
-        *listed, total = (int(number) for number in re.findall(r"\d+", problem.problem))
-        solutions = [pair for pair in itertools.combinations(listed, 2) if sum(pair) == total]
-        assert [str(pair) for pair in solutions] == [problem.gold]
-        assert problem.dataset == "pairs"
-        assert problem.id == f"{','.join(map(str, listed))}={total}"
-        assert len(set(listed)) == numbers and min(listed) >= 1 and max(listed) <= largest
-    assert problems == pair_sums(30, seed=3, numbers=numbers, largest=largest, name="pairs")
-    assert problems != pair_sums(30, seed=4, numbers=numbers, largest=largest, name="pairs")
-
-
-def test_pair_sums_fill_their_space_and_no_more() -> None:
-    # Of three of 1, 2, 3, 4: each triple has three pairs with sums of their own, but 4 triples * 3 pairs = 12.
-    assert len(pair_sums(12, seed=0, numbers=3, largest=4)) == 12
-    with pytest.raises(UsageError, match="give 12 puzzles, not 13; ask for fewer"):
-        pair_sums(13, seed=0, numbers=3, largest=4)
-
-
-@pytest.mark.parametrize(("n", "numbers", "largest"), [(0, 3, 9), (1, 1, 9), (1, 4, 3)])
-def test_impossible_pair_sums_are_refused(n: int, numbers: int, largest: int) -> None:
-    with pytest.raises(UsageError, match="pair sums: n="):
-        pair_sums(n, seed=0, numbers=numbers, largest=largest)
-
-
 @given(st.integers(0, 30), st.integers(1, 15), st.integers(1, 15), st.integers())
-def test_splits_are_disjoint_and_of_the_sizes_asked_for(n: int, train: int, test: int, seed: int) -> None:
-    # Each text twice, in another spelling: only one of the two may be used.
+def test_splits_are_disjoint_and_of_the_given_sizes(n: int, train: int, test: int, seed: int) -> None:
+    # Each text occurs twice, in two spellings: only one of the two problems may be used.
     problems = [
         Problem(f"{i}{k}", "d", text, "1") for i in range(n) for k, text in ((0, f"Ask {i}"), (1, f"ask  {i} "))
     ]

@@ -7,14 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.oracle import OracleTeacher
 from data_prep.rows import (
     SftRow,
-    direct_rows,
     mix_by_tokens,
+    oracle_rows,
     read_rl_rows,
     read_sft_rows,
-    refine_rows,
     write_rl_rows,
     write_sft_rows,
 )
@@ -118,8 +116,8 @@ def test_one_direct_row_a_problem_and_one_refine_row_an_episode() -> None:
         episode(PROBLEMS[1], "?"),
     ]
     prompts = PromptSet(direct="Q: {problem}", refine="Q: {problem}\n{candidates}", candidate="{index}) {text}")
-    direct = direct_rows(PROBLEMS[:2], OracleTeacher(), prompts)
-    refine = refine_rows(episodes, OracleTeacher(), prompts)
+    rows = oracle_rows(PROBLEMS[:2], episodes, prompts)
+    direct, refine = rows[:2], rows[2:]
     assert direct == [
         SftRow("7,5,4=12", "direct", "Q: Which two of 7, 5, 4 add up to 12?", "12 - 7 = 5\n\\boxed{(7, 5)}"),
         SftRow("9,4=13", "direct", "Q: Which two of 9, 4 add up to 13?", "13 - 9 = 4\n\\boxed{(9, 4)}"),
@@ -132,7 +130,7 @@ def test_one_direct_row_a_problem_and_one_refine_row_an_episode() -> None:
 
 def test_an_episode_without_candidates_is_refused() -> None:
     with pytest.raises(UsageError, match="episode '7,5,4=12': no candidates"):
-        refine_rows([episode(PROBLEMS[0])], OracleTeacher(), PromptSet())
+        oracle_rows([], [episode(PROBLEMS[0])], PromptSet())
 
 
 def rows_of(kind: Any, lengths: Sequence[int]) -> list[SftRow]:

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.rows import Kind, SftRow, read_sft_rows
+from data_prep.rows import RowKind, SftRow, read_sft_rows
 from data_prep.sft_rows import describe, statistics_path, token_statistics, validation_path, write_sft_data
 from gsr_rl.errors import UsageError
 
 
-def rows(kind: Kind, *lengths: tuple[int, int]) -> list[SftRow]:
+def rows(kind: RowKind, *lengths: tuple[int, int]) -> list[SftRow]:
     return [
         SftRow(f"p{i}", kind, "q" * prompt, f"{i}".ljust(response, "r")) for i, (prompt, response) in enumerate(lengths)
     ]
