@@ -17,7 +17,7 @@ with atheris.instrument_imports(include=["rewards"]):
     from rewards.extract import extract_answer
     from rewards.forms import read
     from rewards.latex import tidy
-    from rewards.weight import is_mathematics, too_heavy
+    from rewards.limits import is_mathematics, too_heavy
 
 # bytes choose among these, so that inputs look like LaTeX more often than not
 _PIECES = (

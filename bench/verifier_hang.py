@@ -13,14 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from verifier_mix import Sample, endless, hostile, normal
 from verifier_speed import processor_seconds
 
-from rewards import answers, equality, forms, latex, numerals, numeric, weight
+from rewards import answers, arithmetic, equality, forms, latex, limits, numerals
 from rewards.pool import shared
 from rewards.verifier import verify
 
 
 def judge_all(samples: list[Sample], threads: int) -> tuple[float, float, int]:
     """Wall time and processor time in seconds, and how many verdicts are wrong."""
-    for module in (answers, equality, forms, latex, numerals, numeric, weight):
+    for module in (answers, arithmetic, equality, forms, latex, limits, numerals):
         for function in vars(module).values():
             if hasattr(function, "cache_clear"):
                 function.cache_clear()

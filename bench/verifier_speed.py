@@ -54,7 +54,7 @@ def main() -> None:
 
     ours = measure("gsr-rl", lambda sample: verify(sample.response, sample.gold).correct, samples)
     used = [psutil.Process(one._pid).memory_full_info().uss / 2**20 for one in shared._idle]
-    print(f"{shared.asked} of {len(samples)} went to the pool; a worker now holds {max(used):.0f} MB of its own")
+    print(f"{shared.questions} of {len(samples)} went to the pool; a worker now holds {max(used):.0f} MB of its own")
 
     from verl.utils.reward_score.math_verify import compute_score
 

@@ -26,7 +26,7 @@ def main() -> None:
     start = time.perf_counter()
     for candidates in sets:
         majority_score(candidates, [False] * 8)
-    print(f"{n} answers: {time.perf_counter() - start:.1f} s, {shared.asked} comparisons by sympy")
+    print(f"{n} answers: {time.perf_counter() - start:.1f} s, {shared.questions} comparisons by sympy")
 
 
 if __name__ == "__main__":

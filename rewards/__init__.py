@@ -1,4 +1,15 @@
 """Verifiable rewards for mathematics: extract a final answer, compare it with a gold answer, give 0 or 1.
 
-Stands alone: imports neither gsr_rl nor verl.
+The package stands alone: it imports neither gsr_rl nor verl. docs/rewards.md shows its use. From top to bottom:
+
+- math_reward: the reward function that verl calls
+- verifier: the verdict on a response, with the reason
+- answers: whether two answers are the same mathematics
+- extract: which text of a response is its final answer
+- equality: the rules by which two forms are the same; real_intervals: unions of intervals of real numbers
+- forms: what kind of answer a text is (number, list, interval, equation, ...)
+- limits: which answers are too heavy for sympy, or no plain mathematics
+- arithmetic: values of expressions without sympy; grammar: the parser behind it; numerals: exact values of numerals
+- latex: one spelling for each notation; notation: tables of letters, functions and signs, labels, units
+- pool: worker processes with limits; pool_worker: what runs in them; symbolic: what only sympy can decide
 """

@@ -11,8 +11,8 @@ from rewards.equality import Undecided, is_readable, same, undecided
 from rewards.extract import extract_answer
 from rewards.forms import leaves, read
 from rewards.latex import MAX_CHARS, tidy
+from rewards.limits import too_heavy
 from rewards.pool import Judgement, shared
-from rewards.weight import too_heavy
 
 __all__ = ["compare", "equivalent", "extract_answer", "parseable"]
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Literal
 
-from rewards import numeric
+from rewards import arithmetic
 from rewards.forms import Form, as_relation, read
-from rewards.intervals import canonical
 from rewards.latex import compact
+from rewards.limits import is_mathematics, too_heavy
 from rewards.numerals import decimal_places, rounds_to, stands_for
-from rewards.weight import is_mathematics, too_heavy
+from rewards.real_intervals import canonical
 
 Question = Literal[
     "same value",  # of two expressions
@@ -90,16 +90,16 @@ def choice(text: str) -> str:
 def _same_values(a: Form, b: Form, ask: Ask) -> bool:
     if too_heavy(a.text) or too_heavy(b.text):
         return False
-    exact_a, exact_b = numeric.exact(a.text), numeric.exact(b.text)
+    exact_a, exact_b = arithmetic.exact(a.text), arithmetic.exact(b.text)
     if exact_a is not None and exact_b is not None and exact_a == exact_b:
         return True
-    value_a, value_b = numeric.value(a.text), numeric.value(b.text)
+    value_a, value_b = arithmetic.value(a.text), arithmetic.value(b.text)
     if value_a and value_b:
         for form, other in ((a, value_b), (b, value_a)):
             # a decimal for a surd
             if form.value is not None and not other.number.imag and stands_for(form.value, other.number.real):
                 return True
-        if numeric.differ(value_a, value_b):
+        if arithmetic.differ(value_a, value_b):
             return False
     if exact_a is not None and exact_b is not None:
         return False
@@ -136,7 +136,7 @@ def _close(exact: Form, rounded: Form) -> bool:
         return False
     if exact.value is not None:
         return rounds_to(exact.value, rounded.value)
-    value = numeric.value(exact.text)
+    value = arithmetic.value(exact.text)
     return value is not None and not value.number.imag and rounds_to(value.number.real, rounded.value)
 
 
@@ -168,7 +168,7 @@ def _proportional(question: Question, a: str, b: str, ask: Ask) -> bool:
         return False
     ratios: set[Fraction] = set()
     for point in range(3):
-        exact_a, exact_b = numeric.exact(a, point), numeric.exact(b, point)
+        exact_a, exact_b = arithmetic.exact(a, point), arithmetic.exact(b, point)
         if not exact_a or not exact_b:
             return ask(question, a, b)
         ratios.add(exact_a / exact_b)
@@ -247,4 +247,4 @@ def is_readable(form: Form, ask: Ask) -> bool:
         return False
     if form.kind != "expression":
         return all(is_readable(part, ask) for part in (*form.parts, *form.rounded))
-    return numeric.value(form.text) is not None or ask("readable", form.text, "")
+    return arithmetic.value(form.text) is not None or ask("readable", form.text, "")

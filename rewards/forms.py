@@ -12,9 +12,9 @@ from functools import lru_cache
 from typing import Literal
 
 from rewards.latex import compact, tidy
-from rewards.notation import GREEK, is_closed, is_label, split, split_unit
+from rewards.limits import is_mathematics
+from rewards.notation import GREEK_LETTER, is_closed, is_label, split, split_unit
 from rewards.numerals import exact_value
-from rewards.weight import is_mathematics
 
 Kind = Literal[
     "number",  # value
@@ -62,7 +62,7 @@ _BUILDER = re.compile(r"\\\{\s*[a-zA-Z]\s*(?:\\in\s*\\mathbb\{R\}\s*)?(?:\\mid(?
 _MATRIX = re.compile(
     r"[(\[]?\s*\\begin\{(?P<name>[pbB]?matrix|array)\}(?:\{[lcr|]*\})?(?P<body>.*)\\end\{(?P=name)\}\s*[)\]]?"
 )
-_VARIABLE = re.compile(rf"(?:[a-zA-Z]|{GREEK})(?:_\{{?[a-zA-Z0-9]+\}}?)?")
+_VARIABLE = re.compile(rf"(?:[a-zA-Z]|{GREEK_LETTER})(?:_\{{?[a-zA-Z0-9]+\}}?)?")
 
 
 @lru_cache(maxsize=65_536)

@@ -1,32 +1,25 @@
-r"""Short LaTeX answers as text: one spelling for each notation.
+r"""One spelling for each notation: LaTeX answers are rewritten as text.
 
-The functions take one answer (what stood inside ``\boxed{}``), not a whole response, and never raise on a string.
+The functions take one answer (the content of ``\boxed{}``), not a whole response, and never raise on a string.
 """
 
 import re
 import unicodedata
 from functools import lru_cache
 
-MAX_CHARS = 300  # of one answer; the longest gold of the usual benchmarks has about 200
+from rewards.notation import FUNCTIONS, SIGNS, SYNONYMS
+
+MAX_CHARS = 300  # length of one answer; the longest gold of the usual benchmarks has about 200 characters
 
 _TEXT = r"\\(?:text|textbf|textit|textrm|textnormal|textsf|mbox|mathrm|mathbf|mathit|mathsf|operatorname)\s*"
-_FUNCTIONS = "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sqrt|log|ln|exp|pi|infty"
+# Words that are read as commands. "sec" in an answer is seconds, so it stays a word, and so does "csc".
+_PLAIN_WORDS = "|".join([*(name for name in FUNCTIONS if name not in ("sec", "csc")), "sqrt", "pi", "infty"])
 _SYMBOLS = str.maketrans(
-    {
-        "\u2212": "-",
-        "\u2013": "-",
+    SIGNS
+    | {
         "\u2018": "'",
-        "\u2019": "'",
-        "\u00d7": r"\times ",
-        "·": r"\cdot ",
         "⋅": r"\cdot ",
         "÷": r"\div ",
-        "π": r"\pi ",
-        "∞": r"\infty ",
-        "°": r"^\circ ",
-        "≤": r"\le ",
-        "≥": r"\ge ",
-        "≠": r"\ne ",
         "≈": r"\approx ",
         "±": r"\pm ",
         "\u2213": r"\mp ",
@@ -50,21 +43,19 @@ _REWRITES = [
         (r"\.{3,}", r"\\ldots "),
         (r"\\\$|\$|(?<!\\)\\[()\[\]](?=\s*$)|^\s*\\[(\[]", " "),
         (r"\\left\s*\.|\\right\s*\.|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits)(?![a-zA-Z])", " "),
-        # a separator of thousands, written with a thin space or with braces around the comma
+        # a thousands separator, written with a thin space or with braces around the comma
         (r"(?<=\d)(?:,\s*\\!|\{,\}|\\,|\\!)\s*(?=\d{3}(?!\d))", ","),
         (r"(?<!\\)\\[,;:!> ]|\\q?quad(?![a-zA-Z])|\\h?space\s*\{[^{}]*\}|~", " "),
-        # plain text for LaTeX: sqrt(2), pi, <=
-        (rf"(?<![\\a-zA-Z])({_FUNCTIONS})(?![a-zA-Z])", r"\\\1"),
+        # plain text in place of LaTeX: sqrt(2), pi, <=
+        (rf"(?<![\\a-zA-Z])({_PLAIN_WORDS})(?![a-zA-Z])", r"\\\1"),
         (r"(?<![\\a-zA-Z])(?:inf|infinity|oo)(?![a-zA-Z])", r"\\infty"),
         (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
         (r"<=", r"\\le "),
         (r">=", r"\\ge "),
-        (r"!=|\\neq(?![a-zA-Z])|\\not\s*=", r"\\ne "),
+        (r"!=|\\not\s*=", r"\\ne "),
         (r"\\lt(?![a-zA-Z])", "<"),
         (r"\\gt(?![a-zA-Z])", ">"),
-        (r"\\(?:leq|leqslant)(?![a-zA-Z])", r"\\le"),
-        (r"\\(?:geq|geqslant)(?![a-zA-Z])", r"\\ge"),
-        (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
+        *((rf"\\(?:{'|'.join(names)})(?![a-zA-Z])", rf"\\{name}") for name, names in SYNONYMS.items()),
         (r"\\frac\s*([0-9a-zA-Z]|\\pi(?![a-zA-Z]))", r"\\frac{\1}"),
         (r"(\\frac\s*\{[^{}]*\})\s*([0-9a-zA-Z]|\\pi(?![a-zA-Z]))", r"\1{\2}"),
         (r"\\sqrt\s*([0-9a-zA-Z])(?!\d)", r"\\sqrt{\1}"),
@@ -100,7 +91,7 @@ _REWRITES = [
 
 
 def _ascii(text: str) -> str:
-    """Unicode mathematics as LaTeX; full-width forms are folded and invisible characters dropped."""
+    """Write Unicode mathematics as LaTeX, fold full-width forms and drop invisible characters."""
     if text.isascii():
         return text
     text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda run: "^{" + unicodedata.normalize("NFKC", run[0]) + "}", text)
@@ -112,9 +103,9 @@ def _ascii(text: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def tidy(answer: str) -> str:
-    """`answer` in one spelling: no math delimiters, sizes, spacing commands, trailing stops or display fractions.
+    """Write an answer in one spelling, without delimiters, sizes, spacing commands, final stops or display fractions.
 
-    Meaning is kept: what is left is still LaTeX. Text over `MAX_CHARS` is only stripped.
+    The meaning stays, and the result is still LaTeX. An answer over `MAX_CHARS` is only stripped.
     """
     answer = answer.strip()
     if len(answer) > MAX_CHARS or (answer.isascii() and answer.isdigit()):
@@ -126,9 +117,10 @@ def tidy(answer: str) -> str:
 
 
 def compact(tidied: str) -> str:
-    """A key for identity: text commands unwrapped and spaces dropped, but not where a digit follows a digit or a comma.
+    """Key of a tidied answer by which equal spellings are found: no text commands, no spaces.
 
-    "1 1/2" is not "11/2", and the list "1, 234" is not the number "1,234".
+    A space stays where a digit follows a digit or a comma: "1 1/2" is not "11/2", and the list "1, 234" is not the
+    number "1,234".
     """
     if "\\" in tidied:
         tidied = re.sub(_TEXT + r"\{([^{}]*)\}", r"\1", tidied)

@@ -1,10 +1,46 @@
-r"""Pieces of LaTeX notation: splitting outside of brackets, names of quantities, units."""
+r"""LaTeX notation: the tables of letters, functions and signs; splitting outside of brackets, labels, units.
+
+The tables are the only ones: the other modules build their patterns from them.
+"""
 
 import re
 
-GREEK = r"\\(?:alpha|beta|gamma|delta|theta|lambda|mu|phi|varphi|omega)(?![a-zA-Z])"
+# Letters that may stand for a variable. \pi is a constant.
+GREEK = (
+    *("alpha", "beta", "gamma", "Gamma", "delta", "Delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "Theta"),
+    *("kappa", "lambda", "Lambda", "mu", "nu", "xi", "rho", "sigma", "Sigma", "tau", "phi", "varphi", "Phi"),
+    *("chi", "psi", "Psi", "omega", "Omega"),
+)
+GREEK_LETTER = rf"\\(?:{'|'.join(GREEK)})(?![a-zA-Z])"  # a pattern for one of them
+
+TRIGONOMETRIC = ("sin", "cos", "tan", "cot", "sec", "csc")
+FUNCTIONS = (*TRIGONOMETRIC, "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "exp")
+
+# Commands with other names for the same sign.
+SYNONYMS = {
+    "frac": ("dfrac", "tfrac", "cfrac"),
+    "le": ("leq", "leqslant"),
+    "ge": ("geq", "geqslant"),
+    "ne": ("neq",),
+}
+# Unicode signs that are written alike in problems and in answers.
+SIGNS = {
+    "\u2212": "-",
+    "\u2013": "-",
+    "\u2019": "'",
+    "\u00d7": r"\times ",
+    "\u00b7": r"\cdot ",
+    "\u03c0": r"\pi ",
+    "\u221e": r"\infty ",
+    "\u00b0": r"^\circ ",
+    "\u2264": r"\le ",
+    "\u2265": r"\ge ",
+    "\u2260": r"\ne ",
+}
+
+_TRIGONOMETRIC = rf"\\(?:{'|'.join(TRIGONOMETRIC)})"
 _NO_LABEL = re.compile(
-    r"\\(?:frac|sqrt|pi|infty|cdot|times|div|sin|cos|tan|cot|sec|csc|log|ln|exp|binom|pm|mp|ldots)(?![a-zA-Z])"
+    rf"(?:{_TRIGONOMETRIC}|\\(?:log|ln|exp|frac|sqrt|pi|infty|cdot|times|div|binom|pm|mp|ldots))(?![a-zA-Z])"
 )
 _UNIT_WORD = r"[a-zA-Z]{3,}|sq|cu|[cmk]m|[km]g|m[lL]|ft|in|lbs?|oz|hrs?|[ap]\.?m"
 _UNIT = re.compile(
@@ -14,7 +50,7 @@ _UNIT = re.compile(
     rf"|(?<=[\s\d}})])(?P<word>(?:{_UNIT_WORD})(?:\.?\s(?:{_UNIT_WORD})){{0,2}}\.?)(?P<wordpower>\^\{{?\d\}}?)?"
     r"|(?P<currency>[€£¥]))"
 )
-# words after a number that make a statement of it, not a quantity: "42 or more", "42 is wrong"
+# Words that turn a number into a statement, not a quantity: "42 or more", "42 is wrong".
 _NO_UNIT = re.compile(
     r"\b(?:not|no|or|and|is|are|if|for|mod|modulo|than|at|more|less|least|most|does|times|the|because|when|where|which"
     r"|choose|plus|minus|about)\b"
@@ -22,7 +58,10 @@ _NO_UNIT = re.compile(
 
 
 def split(separator: re.Pattern[str], text: str) -> tuple[list[str], list[str]]:
-    """Pieces of a text between separators outside of all brackets, and the separators."""
+    """Split a text at the separators that stand outside of all brackets.
+
+    Returns the pieces and the separators between them, each stripped of white space: one piece more than separators.
+    """
     if separator.search(text) is None:
         return [text], []
     pieces: list[str] = []
@@ -48,7 +87,7 @@ def split(separator: re.Pattern[str], text: str) -> tuple[list[str], list[str]]:
 
 
 def is_label(side: str) -> bool:
-    r"""True for a name: x, x_1, AB, |AB|, f(x), P(A \cap B), (p,q,r), \angle ABC, \text{Area}, m_{\max}."""
+    r"""Whether a side is a name: x, x_1, AB, |AB|, f(x), P(A \cap B), (p,q,r), \angle ABC, \text{Area}, m_{\max}."""
     side = re.sub(r"_\s*(?:\{[^{}]*\}|\w)|\^\s*\{?-1\}?|\\text\s*\{[^{}]*\}", "L", side)
     side = re.sub(r"(?<=[A-Zfghpq}])\s*\([^()]*\)", "", side)
     if not re.search("[a-zA-Z]", side) or _NO_LABEL.search(side):
@@ -59,13 +98,16 @@ def is_label(side: str) -> bool:
 
 
 def is_closed(side: str) -> bool:
-    """True for a side without free letters."""
+    """Whether a side has no free letters. The constants e, i and \\pi are not free."""
     letters = r"(?<![\\a-zA-Z])[a-df-hj-zA-Z](?![a-zA-Z])|(?<![\\a-zA-Z])[a-zA-Z]{2,}"
-    return not re.search(rf"{letters}|{GREEK}", side)
+    return not re.search(rf"{letters}|{GREEK_LETTER}", side)
 
 
 def split_unit(text: str) -> tuple[str, str] | None:
-    r"""Number and unit: "15\\text{ cm}^2" is ("15", "cm2"), "74^\\circ" ("74", "degree"), "€5" ("5", ""); else None."""
+    r"""The number and the unit of a quantity, or None for anything else.
+
+    "15\text{ cm}^2" is ("15", "cm2"), "74^\circ" is ("74", "degree"), "€5" is ("5", "").
+    """
     if text.startswith(("€", "£", "¥")):
         return text[1:], ""
     match = _UNIT.fullmatch(text)
@@ -73,7 +115,7 @@ def split_unit(text: str) -> tuple[str, str] | None:
         return None
     if match["currency"]:
         return match["body"], ""
-    if match["degree"] and re.search(r"\\(?:sin|cos|tan|cot|sec|csc)", match["body"]):
+    if match["degree"] and re.search(_TRIGONOMETRIC, match["body"]):
         return None
     name = "degree" if match["degree"] else (match["name"] or match["word"] or "").casefold()
     if not re.search("[a-z%]", name) or _NO_UNIT.search(name):

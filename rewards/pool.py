@@ -1,9 +1,10 @@
-"""Processes for what sympy must decide, each with a deadline and a memory limit that nothing outlives.
+"""Worker processes for the comparisons that need sympy; each has a deadline and a memory limit.
 
-A worker that passes its processor time, its wall-clock deadline or its memory is killed and replaced; the others go on.
-The workers are forked by one helper process that has loaded sympy (`rewards.worker`), started by its own command line:
-neither fork (the trainer has threads) nor multiprocessing's spawn and forkserver (they import the main module again,
-and are forbidden in daemonic processes) would do in a Ray actor. Linux only.
+A worker that passes its limit of processor time, wall-clock time or memory is killed and replaced. The others go on.
+
+One helper process, which has loaded sympy, forks the workers (`rewards.pool_worker`). It has a command line of its own,
+because the other ways fail in a Ray actor: a fork of the trainer is unsafe (it has threads), and multiprocessing's spawn
+and forkserver import the main module again and are forbidden in daemonic processes. Linux only.
 """
 
 import atexit
@@ -18,35 +19,36 @@ from multiprocessing.connection import Connection
 from typing import Literal
 
 Judgement = Literal["same", "different", "unreadable", "timeout"]
-_HELPER_STARTS_IN = 120.0  # seconds; on an idle machine it takes about 1
+_START_SECONDS = 120.0  # deadline for the start of a process; an idle machine needs about 1 second
 
 
 class Pool:
-    """At most `size` worker processes, started when first needed; safe to use from any number of threads.
+    """At most `size` worker processes, started when first needed. Any number of threads may use one pool.
 
-    `asked` counts the questions, `restarts` the workers that passed a limit and were replaced.
+    `questions` counts the calls of `judge`. `restarts` counts the workers that passed a limit and were replaced.
     """
 
     def __init__(
         self, size: int = 2, cpu_seconds: float = 1.5, wall_seconds: float = 8.0, memory_bytes: int = 1 << 30
     ) -> None:
+        """Set the limits of one question; `memory_bytes` is beyond the memory that a worker has at its start."""
         self.limits = (cpu_seconds, memory_bytes)
         self.wall_seconds = wall_seconds
-        self.asked = self.restarts = self._reported = 0
+        self.questions = self.restarts = self._reported = 0
         self._size = size
         self.forget()
 
     def judge(self, a: str, b: str) -> Judgement:
-        """Whether two tidied answers are the same mathematics; with an empty `b`, whether `a` can be read at all.
+        """Judge whether two tidied answers are the same mathematics; with an empty `b`, whether `a` can be read at all.
 
         Raises:
-            OSError: the helper process does not start, or dies.
+            OSError: the helper process does not start, or has died.
         """
         with self._free:
             worker = self._take()
             answer = worker.ask(a, b, self.wall_seconds)
             with self._lock:
-                self.asked += 1
+                self.questions += 1
                 if answer == "timeout":
                     self.restarts += 1
                 else:
@@ -68,14 +70,14 @@ class Pool:
             self._helper = None
 
     def forget(self) -> None:
-        """Drop all processes without ending them: in a fork, they are the parent's."""
+        """Drop all processes without ending them. A forked child calls this, since the processes are its parent's."""
         self._free = threading.Semaphore(self._size)
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
         self._helper: _Helper | None = None
 
     def new_restarts(self) -> int:
-        """Restarts since the last call: summed over all calls, each counts once."""
+        """Return the restarts since the last call, so that the sum over all calls counts each restart once."""
         with self._lock:
             new, self._reported = self.restarts - self._reported, self.restarts
         return new
@@ -94,17 +96,17 @@ class _Helper:
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair()
-        # the same modules as here, however they came to be importable
+        # The helper must find the same modules as this process, whatever made them importable here.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "rewards.worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "rewards.pool_worker", str(theirs.fileno())],
                 env=environment,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        self._control.settimeout(_HELPER_STARTS_IN)
+        self._control.settimeout(_START_SECONDS)
         if self._control.recv(1) != b"+":
             raise OSError("rewards: the helper process of the pool ended at its start; its stderr says why")
 
@@ -126,12 +128,12 @@ class _Helper:
 class _Worker:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        if not connection.poll(_HELPER_STARTS_IN):
+        if not connection.poll(_START_SECONDS):
             raise OSError("rewards: a worker process of the pool does not start")
         self._pid: int = json.loads(connection.recv_bytes())
 
     def ask(self, a: str, b: str, wall_seconds: float) -> Judgement:
-        """The worker's answer, or "timeout" if it came to its end, of itself or by our hand."""
+        """Return the worker's answer, or "timeout" if the worker ended or had to be killed."""
         try:
             self._connection.send_bytes(json.dumps([a, b]).encode())
             if self._connection.poll(wall_seconds):
@@ -143,7 +145,7 @@ class _Worker:
         return "timeout"
 
     def kill(self) -> None:
-        # An open connection means a living process: its pid is still its own.
+        # While the connection is open the process lives, so its pid belongs to no other process.
         if not self._connection.closed:
             try:
                 if not self._connection.poll(0):

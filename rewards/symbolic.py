@@ -19,8 +19,8 @@ from sympy.core.traversal import bottom_up
 
 from rewards.equality import Question, is_readable, same
 from rewards.forms import read
+from rewards.limits import is_open_ended
 from rewards.pool import Judgement
-from rewards.weight import is_open_ended
 
 for _module in ("parser", "grader"):
     # they warn once that no time-out is set: the pool's is used instead

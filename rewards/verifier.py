@@ -5,7 +5,7 @@ from typing import Literal
 
 from rewards.answers import compare, extract_answer, parseable
 from rewards.latex import MAX_CHARS, tidy
-from rewards.weight import too_heavy
+from rewards.limits import too_heavy
 
 Reason = Literal["correct", "wrong", "no_answer", "timeout", "too_long", "gold_unparseable"]
 REASONS: tuple[Reason, ...] = ("correct", "wrong", "no_answer", "timeout", "too_long", "gold_unparseable")

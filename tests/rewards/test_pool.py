@@ -27,13 +27,13 @@ def test_judgements(pool: Pool) -> None:
     assert pool.judge(r"\sqrt{2}", r"\sqrt{3}") == "different"
     assert pool.judge(r"\frac{1}", "1") == "unreadable"
     assert (pool.judge("x+1", ""), pool.judge(r"\frac{1}", "")) == ("same", "unreadable")
-    assert (pool.asked, pool.restarts) == (5, 0)
+    assert (pool.questions, pool.restarts) == (5, 0)
 
 
 def test_a_worker_past_its_processor_time_is_replaced(pool: Pool) -> None:
     assert pool.judge(*ENDLESS) == "timeout"
     assert pool.judge(*SURDS[0]) == "same"
-    assert (pool.asked, pool.restarts) == (2, 1)
+    assert (pool.questions, pool.restarts) == (2, 1)
     assert (pool.new_restarts(), pool.new_restarts()) == (1, 0)
 
 
@@ -66,7 +66,7 @@ def test_threads_get_right_answers_while_others_time_out(pool: Pool) -> None:
     with ThreadPoolExecutor(6) as threads:
         judgements = list(threads.map(lambda pair: pool.judge(*pair), work))
     assert judgements == ["timeout" if pair == ENDLESS else "same" for pair in work]
-    assert (pool.asked, pool.restarts) == (len(work), 2)
+    assert (pool.questions, pool.restarts) == (len(work), 2)
 
 
 def test_a_fork_has_a_pool_of_its_own(pool: Pool) -> None:

@@ -1,8 +1,9 @@
-"""The other side of the pool: a process that has sympy loaded and forks workers, and what a worker does.
+"""The processes behind `rewards.pool`: a helper, which has loaded sympy and forks workers, and the workers.
 
-Run as `python -m rewards.worker FD`. The socket FD brings one byte and a socket for each worker that is wanted. The
-process has no threads, so that forking it is safe whatever the trainer's process has; a fork starts in milliseconds and
-shares the memory of sympy. Both sorts of process end when the other end of their socket is closed.
+`python -m rewards.pool_worker FD` starts the helper. For each new worker, the pool sends the worker's limits and a
+socket through the socket FD. The helper has no threads, so it is safe to fork, whatever the trainer's process has. A
+fork starts in milliseconds and shares the memory of sympy. The helper and the workers end when the other end of their
+socket is closed.
 """
 
 import json
@@ -15,13 +16,13 @@ from multiprocessing.connection import Connection
 
 
 def serve(control: socket.socket) -> None:
-    """Fork a worker for each socket that comes; return when the other side is gone."""
+    """Fork a worker for each socket that arrives through `control`; return when its other end is closed."""
     import rewards.symbolic
 
     rewards.symbolic.rehearse()
 
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the workers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's business
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer handles Ctrl-C
     control.sendall(b"+")
     while True:
         data, descriptors, _, _ = socket.recv_fds(control, 64, 1)
@@ -38,8 +39,8 @@ def serve(control: socket.socket) -> None:
 def work(connection: Connection, cpu_seconds: float, memory_bytes: int) -> None:
     """Answer questions `[a, b]` with "same", "different" or "unreadable" until the connection ends.
 
-    A question that takes more than `cpu_seconds` of processor time ends the process: the kernel does it, whatever the
-    code is at. So does one that needs more than `memory_bytes` beyond what the process has at its start.
+    A question that takes more than `cpu_seconds` of processor time ends the process: the kernel kills it, whatever code
+    is running. A question that needs more than `memory_bytes` beyond the memory at the start ends the process too.
     """
     import rewards.symbolic
 
@@ -57,7 +58,7 @@ def work(connection: Connection, cpu_seconds: float, memory_bytes: int) -> None:
             answer = rewards.symbolic.judge(a, b)
         except MemoryError:
             return
-        except Exception:  # whatever sympy cannot do, it cannot compare
+        except Exception:  # what sympy fails on cannot be compared
             answer = "unreadable"
         signal.setitimer(signal.ITIMER_PROF, 0)
         connection.send_bytes(json.dumps(answer).encode())

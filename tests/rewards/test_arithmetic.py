@@ -1,4 +1,4 @@
-"""rewards.numeric: values of expressions in double precision, and when it gives up."""
+"""rewards.arithmetic: values of expressions in double precision, and when it gives up."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.numeric import differ, value
+from rewards.arithmetic import differ, value
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-from rewards.reader import FUNCTIONS, GaveUp, Reader, Token, tokens
+from rewards.grammar import FUNCTIONS, GaveUp, Reader, Token, tokens
 
 _EPSILON = 1e-13
 _MAX_LOSS = 1e6

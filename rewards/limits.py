@@ -4,8 +4,9 @@ import math
 import re
 from functools import lru_cache
 
-from rewards import numeric
+from rewards import arithmetic
 from rewards.latex import MAX_CHARS, compact
+from rewards.notation import FUNCTIONS, GREEK
 from rewards.numerals import exact_value
 
 _MAX_EXPONENT = 9_999
@@ -16,11 +17,14 @@ _MAX_DEPTH = 40  # of brackets in brackets; the parser of LaTeX is recursive
 _OPEN_ENDED = re.compile(r"\\(?:i*nt|oint|sum|prod|lim)(?![a-zA-Z])")
 # Commands and characters of plain mathematics. Anything else (\cancel, \not, \phantom, quotes, code) changes what a
 # reader sees in ways that a parser does not know, and is compared as text.
-_COMMANDS = (
-    r"frac|sqrt|pi|cdot|times|div|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sinh|cosh|tanh|ln|log|exp|infty|binom|"
-    r"[lr]floor|[lr]ceil|max|min|gcd|cup|cap|setminus|emptyset|in|mathbb|le|ge|ne|pm|mp|circ|begin|end|sum|prod|int|lim|"
-    r"to|l?dots|mid|alpha|beta|[gG]amma|[dD]elta|(?:var)?epsilon|zeta|eta|[tT]heta|kappa|[lL]ambda|mu|nu|xi|rho|"
-    r"[sS]igma|tau|(?:var)?phi|Phi|chi|[pP]si|[oO]mega"
+_COMMANDS = "|".join(
+    [
+        *("frac", "sqrt", "pi", "infty", "cdot", "times", "div", "pm", "mp", "circ", "binom", "max", "min", "gcd"),
+        *("lfloor", "rfloor", "lceil", "rceil", "cup", "cap", "setminus", "emptyset", "in", "mathbb", "mid"),
+        *("le", "ge", "ne", "begin", "end", "sum", "prod", "int", "lim", "to", "dots", "ldots"),
+        *FUNCTIONS,
+        *GREEK,
+    ]
 )
 _PLAIN = re.compile(rf"(?:\\(?:{_COMMANDS})(?![a-zA-Z])|\\[{{}}%\\]|[0-9a-zA-Z\s+\-*/^_=<>!|(){{}}\[\].,:;%&'])*")
 _CLOSING = {"{": "}", "(": ")"}
@@ -51,7 +55,7 @@ def _huge_power(text: str) -> bool:
     for exponent in _exponents(text):
         value = exact_value(compact(exponent))
         if value is None:
-            approximate = numeric.value(exponent)
+            approximate = arithmetic.value(exponent)
             if approximate is None and ("^" in exponent or re.fullmatch(r"[^a-zA-Z]*[0-9][^a-zA-Z]*", exponent)):
                 return True
             numerals = max(map(int, re.findall(r"[0-9]+", exponent)), default=1)

@@ -1,11 +1,13 @@
 r"""The grammar of LaTeX arithmetic: sums, products, powers, roots, functions, mixed numbers; read from left to right.
 
-What a numeral, a letter, a power and so on are worth is for the subclasses of `Reader` in `rewards.numeric` to say.
+What a numeral, a letter, a power and so on are worth is for the subclasses of `Reader` in `rewards.arithmetic` to say.
 """
 
 import re
 from fractions import Fraction
 from typing import Generic, TypeVar
+
+from rewards import notation
 
 Number = TypeVar("Number", complex, Fraction)
 Token = tuple[str, str]  # kind and text
@@ -14,14 +16,9 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<number>[0-9]+\.?[0-9]*|\.[0-9]+)|(?P<command>\\(?:[a-zA-Z]+|%))"
     r"|(?P<letter>[a-zA-Z](?:_(?:\{[a-zA-Z0-9]+\}|[a-zA-Z0-9]))?)|(?P<mark>[-+*/^!(){}\[\]|%]))"
 )
-_GREEK = re.compile(
-    r"\\(?:alpha|beta|[gG]amma|[dD]elta|(?:var)?epsilon|zeta|eta|[tT]heta|kappa|[lL]ambda|mu|nu|xi|rho|[sS]igma|tau|"
-    r"(?:var)?phi|Phi|chi|[pP]si|[oO]mega)"
-)
-FUNCTIONS = tuple(
-    rf"\{name}"
-    for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "arctan", "exp", "ln", "log")
-)
+_LETTERS = (r"\pi", *(rf"\{name}" for name in notation.GREEK))
+# The arc sine and arc cosine are left to sympy.
+FUNCTIONS = tuple(rf"\{name}" for name in notation.FUNCTIONS if name not in ("arcsin", "arccos"))
 
 
 class GaveUp(Exception):
@@ -153,7 +150,7 @@ class Reader(Generic[Number]):
         self.position += 1
         if kind == "number":
             return self.numeral(text)
-        if kind == "letter" or text == r"\pi" or _GREEK.fullmatch(text):
+        if kind == "letter" or text in _LETTERS:
             return self.letter(text)
         if text in ("(", "{"):
             inside = self.sum()
