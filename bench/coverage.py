@@ -21,7 +21,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from gsr_rl.metrics.confidence import DIFFERENCE, RATE, RESAMPLES, Figure, interval, resample
+from gsr_rl.metrics.confidence import DIFFERENCE, RATE, RESAMPLES, Statistic, interval, resample
 
 Floats = NDArray[np.float64]
 K = 4
@@ -63,10 +63,10 @@ def refined(model: Model) -> Floats:
 
 def sums(maj: Floats, selfref: Floats, none_right: Floats) -> dict[str, tuple[Floats, Floats]]:
     """Part and whole of each figure."""
-    one = np.ones_like(maj)
+    ones = np.ones_like(maj)
     return {
-        "gap": (selfref - maj, one),
-        "selfref@4": (selfref, one),
+        "gap": (selfref - maj, ones),
+        "selfref@4": (selfref, ones),
         "right to wrong": (maj * (1 - selfref), maj),
         "all-wrong recovery": (none_right * selfref, none_right),
     }
@@ -105,9 +105,9 @@ def simulate(
 
 def ours(part: Floats, whole: Floats, responses: int, of_gap: bool) -> tuple[Floats, Floats]:
     coin = DIFFERENCE if of_gap else RATE
-    figures = {str(i): Figure(*rows, responses, coin) for i, rows in enumerate(zip(part, whole, strict=True))}
-    found = resample(figures, "coverage")
-    pairs = [interval(found[name]) if name in found else (np.nan, np.nan) for name in figures]
+    statistics = {str(i): Statistic(*rows, responses, coin) for i, rows in enumerate(zip(part, whole, strict=True))}
+    found = resample(statistics, "coverage")
+    pairs = [interval(found[name]) if name in found else (np.nan, np.nan) for name in statistics]
     low, high = np.array(pairs).T
     return low, high
 
@@ -126,7 +126,7 @@ def textbook(gap: Floats, rng: np.random.Generator) -> dict[str, tuple[Floats, F
     bca = []
     for z in (-1.96, 1.96):
         at = bias + (bias + z) / (1 - acceleration * (bias + z))
-        rank = np.array([NORMAL.cdf(one) for one in at]) * RESAMPLES
+        rank = np.array([NORMAL.cdf(quantile) for quantile in at]) * RESAMPLES
         bca.append(np.take_along_axis(means, rank.astype(int).clip(0, RESAMPLES - 1)[:, None], axis=1)[:, 0])
     unsorted = gap @ times.T
     errors = np.sqrt(np.maximum((gap**2) @ times.T - unsorted**2, 0) / (n - 1))
@@ -147,9 +147,9 @@ def macro(evaluations: int, rng: np.random.Generator, truths: dict[str, dict[str
     sizes = dict(zip(MODELS, (30, 30, 83, 500, 674), strict=True))
     totals = np.zeros((evaluations, RESAMPLES))
     for model, n in sizes.items():
-        gap, one = simulate(model, (evaluations, n), 1, 1, rng)["gap"]
-        figures = {str(i): Figure(*rows, 1, DIFFERENCE) for i, rows in enumerate(zip(gap, one, strict=True))}
-        totals += np.stack(list(resample(figures, model.name).values())) / len(sizes)
+        gap, whole = simulate(model, (evaluations, n), 1, 1, rng)["gap"]
+        statistics = {str(i): Statistic(*rows, 1, DIFFERENCE) for i, rows in enumerate(zip(gap, whole, strict=True))}
+        totals += np.stack(list(resample(statistics, model.name).values())) / len(sizes)
     low, high = np.array([interval(row) for row in totals]).T
     return covered((low, high), sum(truths[model.name]["gap"] for model in sizes) / len(sizes))
 

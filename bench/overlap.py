@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--eval", nargs="+", default=[])
     options = parser.parse_args()
     if options.train:
-        evaluated = [one for source in options.eval for one in evaluation_problems(source)]
+        evaluated = [problem for source in options.eval for problem in evaluation_problems(source)]
         train = evaluation_problems(options.train)
     else:
         evaluated = list(synthetic(options.m, seed=1))

@@ -10,21 +10,66 @@ from typing import Any
 
 from gsr_rl.errors import UsageError
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 
 def parse_object(line: bytes, where: str) -> dict[str, Any]:
-    """The JSON object of one line; UsageError, naming `where`, if it is none."""
+    """The JSON object of one line.
+
+    Raises:
+        UsageError: the line is not JSON, or not an object; names `where`.
+    """
     try:
         row = json.loads(line)
     except ValueError as error:  # bad JSON and bad UTF-8 alike
-        raise UsageError(f"{where}: not JSON ({error}); write one object a line") from error
+        raise UsageError(f"{where}: not JSON ({error}); write one object per line") from error
     if not isinstance(row, dict):
-        raise UsageError(f"{where}: not an object; write one object a line")
+        raise UsageError(f"{where}: not an object; write one object per line")
     return row
+
+
+def read_jsonl(path: str | Path, still_written: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a JSON Lines file, one by one, so that a file of any length takes little memory.
+
+    Blank lines are skipped, a byte order mark is ignored, and lines may end as on Windows.
+
+    Args:
+        still_written: another process may be appending to the file. A last line without an end is skipped.
+
+    Yields:
+        `<path>:<line number>`, for error messages, and the object. The number of the first line is 1.
+
+    Raises:
+        UsageError: the file cannot be read, or a line is not an object; names the file, and the line.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if number == 1:
+                    line = line.removeprefix(_BYTE_ORDER_MARK)
+                if line.strip() and not (still_written and not line.endswith(b"\n")):
+                    where = f"{path}:{number}"
+                    yield where, parse_object(line, where)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; give a JSON Lines file") from error
+
+
+def write_json(path: str | Path, value: Any, indent: int | None = 1) -> None:
+    """Write `value` as JSON in ASCII, with an end of line, as `replacing` does.
+
+    Raises:
+        ValueError: NaN or an infinity, which JSON does not have.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path in the same folder, which takes the place of `path` if the block ends well."""
+    """A temporary path in the same folder, which takes the place of `path` if the block ends without an error.
+
+    Makes missing folders.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -37,7 +82,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: str | Path) -> Iterator[None]:
-    """Hold the lock file `path` against other processes. The kernel lets go of it with this process, however it ends.
+    """Hold the lock file `path` against other processes. The kernel releases it when this process ends, in any way.
 
     Raises:
         UsageError: another process holds it.
@@ -52,7 +97,7 @@ def locked(path: str | Path) -> Iterator[None]:
             raise UsageError(
                 f"{path}: process {file.read().strip()} is at work here; wait until it ends, or choose another run_dir"
             ) from None
-        os.register_at_fork(after_in_child=file.close)  # or a child that outlives this process would hold it on
+        os.register_at_fork(after_in_child=file.close)  # or a child that outlives this process would keep the lock
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()

@@ -1,7 +1,8 @@
 """Metrics of self-refinement over episodes: pass@k, maj@K, selfRef@K, the Refinement Gap and its transitions.
 
-Refinement Gap (GSR, arXiv 2509.00084): selfRef@K - maj@K of the same candidate sets, in accuracy, not relative.
-All rates are fractions from 0 to 1; None stands for a rate that has no cases. `all_metrics` has the rest.
+The Refinement Gap (GSR, arXiv 2509.00084) is selfRef@K - maj@K over the same candidate sets: a difference of
+accuracies, not a relative one. All rates are fractions from 0 to 1. None stands for a rate without cases. `all_metrics`
+has all other statistics.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,9 +11,9 @@ import numpy as np
 
 from gsr_rl.episode import Episode, Response
 from gsr_rl.errors import UsageError
-from gsr_rl.metrics.confidence import DIFFERENCE, Estimate, Figure, Floats, estimate, mean_figure
+from gsr_rl.metrics.confidence import DIFFERENCE, Estimate, Floats, Statistic, Statistics, estimate, mean_statistic
 from gsr_rl.metrics.estimators import maj_at_each, pass_at_k
-from gsr_rl.metrics.voting import majority_score, plurality
+from gsr_rl.metrics.voting import majority_score_of, plurality
 from rewards.answers import equivalent
 
 Scores = dict[str, float | None]
@@ -22,75 +23,93 @@ MACRO = "macro"
 
 
 def episode_scores(episode: Episode, k: int | None = None) -> Scores:
-    """Scores of one candidate set, each an expectation, 0 to 1, or None.
+    """Scores of one candidate set. Each is an expectation from 0 to 1, or None.
 
-    "pass@1" is the share of correct candidates, "pass@k" 1 if any is, "maj@k" the majority vote's score, "maj@k+1" the
-    same with an extra candidate, averaged over them (None without one), "selfref@k" the share of correct refinements
-    (None without any). The rest are joint shares: "all_wrong" (no candidate correct), "recovered" (and the refinement
-    correct), "broken" (majority right, refinement wrong), "mended" (the reverse).
+    Args:
+        episode: the candidate set with its refinements.
+        k: by default the number of candidates. With a smaller k, "pass@k" and both "maj" are means over all subsets of
+            the candidates and extra candidates. All that follow them are then None: refinements saw more than k.
 
-    With a `k` below the number of candidates, pass@k and both maj are means over all subsets of the candidates and
-    extra candidates, and what is of refinements is None: they saw more than k.
+    Returns:
+        "pass@1": the share of correct candidates.
+        "pass@k": 1 if any candidate is correct, else 0.
+        "maj@k": the majority vote's score.
+        "maj@k+1": the same with one extra candidate, averaged over the extra candidates; None without any.
+        "selfref@k": the share of correct refinements; None without any.
+        "all_wrong": 1 if no candidate is correct.
+        "recovered", "broken", "fixed": joint shares of all candidates wrong and the refinement right, of the majority
+            right and the refinement wrong, and of the majority wrong and the refinement right.
 
     Raises:
         UsageError: the episode has no candidates, or fewer than k.
+
+    >>> wrong, right = Response("", "1", correct=False), Response("", "0", correct=True)
+    >>> scores = episode_scores(Episode("1", "toy", "?", "0", candidates=(wrong, wrong, right), refinements=(right,)))
+    >>> {name: round(score, 2) for name, score in scores.items() if score}
+    {'pass@1': 0.33, 'pass@k': 1.0, 'selfref@k': 1.0, 'fixed': 1.0}
     """
     size = len(episode.candidates)
     k = size if k is None else k
     if not 1 <= k <= size:
-        raise UsageError(f"episode {episode.dataset}/{episode.id} has {size} candidates; k={k} must be from 1 to that")
-    correct = sum(r.correct for r in episode.candidates)
+        raise UsageError(
+            f"episode {episode.dataset}/{episode.id} has {size} candidates; k={k} must be from 1 to their number"
+        )
+    correct = sum(candidate.correct for candidate in episode.candidates)
     scores: Scores = dict.fromkeys(("pass@1", "pass@k", "maj@k", "maj@k+1", "selfref@k"))
-    scores |= dict.fromkeys(("all_wrong", "recovered", "broken", "mended"))
+    scores |= dict.fromkeys(("all_wrong", "recovered", "broken", "fixed"))
     scores["pass@1"] = correct / size
     if k < size:
         pool = episode.candidates + episode.extra_candidates
-        votes = maj_at_each([r.answer for r in pool], [r.correct for r in pool], k + 1)
-        any_right = pass_at_k(len(pool), sum(r.correct for r in pool), k)
+        correct_K = [response.correct for response in pool]
+        votes = maj_at_each([response.answer for response in pool], correct_K, k + 1)
+        any_right = pass_at_k(len(pool), sum(correct_K), k)
         return scores | {"pass@k": any_right, "maj@k": float(votes[-2]), "maj@k+1": float(votes[-1])}
-    majority = _vote(episode.candidates)
+    majority = majority_score_of(episode.candidates)
     scores |= {"pass@k": float(correct > 0), "maj@k": majority, "all_wrong": float(correct == 0)}
     if episode.extra_candidates:
-        votes = [_vote((*episode.candidates, extra)) for extra in episode.extra_candidates]
+        votes = [majority_score_of((*episode.candidates, extra)) for extra in episode.extra_candidates]
         scores["maj@k+1"] = sum(votes) / len(votes)
     if episode.refinements:
         refined = share_correct(episode.refinements)
         scores |= {"selfref@k": refined, "recovered": refined if correct == 0 else 0.0}
-        scores |= {"broken": majority * (1 - refined), "mended": (1 - majority) * refined}
+        scores |= {"broken": majority * (1 - refined), "fixed": (1 - majority) * refined}
     return scores
 
 
-def _vote(responses: Sequence[Response]) -> float:
-    return majority_score([r.answer for r in responses], [r.correct for r in responses])
-
-
-def share_correct(responses: Sequence[Response]) -> float:
-    return sum(r.correct for r in responses) / len(responses)
+def share_correct(responses_K: Sequence[Response]) -> float:
+    """Share of correct responses, of at least one."""
+    return sum(response.correct for response in responses_K) / len(responses_K)
 
 
 def summarize(episodes: Sequence[Episode], k: int | None = None) -> Summary:
     """Metrics per dataset, and under "macro" their unweighted mean over the datasets in which they are defined.
 
     Args:
-        episodes: rows with the same (dataset, id) are repeats of one problem and averaged first, so that each problem
-            weighs the same.
-        k: size of the candidate sets; by default the one that all rows share. With a smaller one see `episode_scores`.
+        episodes: rows with the same (dataset, id) are repeats of one problem. They are averaged first, so that each
+            problem has the same weight.
+        k: size of the candidate sets, by default the size that all rows share. For a smaller one see `episode_scores`.
 
     Returns:
         {dataset: {"n" (problems), "k", "all_wrong_n" (sets), "pass@1", "pass@K", "maj@K", "maj@K+1", "selfref@K",
         "refinement_gap", "all_wrong_recovery", "right_to_wrong", "wrong_to_right", "ci_low", "ci_high"}} with K as a
-        number. ci_*: 95 % interval of the gap (`gsr_rl.metrics.confidence`); "macro" resamples within each dataset.
-        right_to_wrong: share of refinements wrong where the majority is right, a tied vote counting by its share.
-        maj@K+1 is None unless every row has an extra candidate; n and all_wrong_n of "macro" are totals.
+        number. "right_to_wrong" is the share of refinements that are wrong where the majority is right, and a tied
+        vote counts by its share. "maj@K+1" is None unless every row has an extra candidate. "ci_low" and "ci_high" are
+        the 95 % interval of the gap (`gsr_rl.metrics.confidence`); "macro" resamples within each dataset. "n" and
+        "all_wrong_n" of "macro" are totals.
 
     Raises:
         UsageError: no rows; a dataset called "macro"; rows of unequal K without k; a row with fewer than k candidates;
-            a dataset with refinements in some rows only, which would compare different sets.
+            a dataset with refinements in some rows only, where selfRef and maj would be of different sets.
+
+    >>> wrong, right = Response("", "1", correct=False), Response("", "0", correct=True)
+    >>> summary = summarize([Episode("1", "toy", "?", "0", candidates=(right, wrong), refinements=(right,))])
+    >>> summary["toy"]["selfref@2"], summary["toy"]["maj@2"], summary["macro"]["refinement_gap"]
+    (1.0, 0.5, 0.5)
     """
     k = check(episodes, k)
     by_dataset = group(episodes, lambda episode: episode.dataset)
-    figures = {dataset: core_figures(Problems(rows), k) for dataset, rows in by_dataset.items()}
-    estimates, macro = estimate(figures)
+    statistics = {dataset: core_statistics(Problems(rows), k) for dataset, rows in by_dataset.items()}
+    estimates, macro = estimate(statistics)
     counts = {dataset: core_counts(rows, k) for dataset, rows in by_dataset.items()}
     totals = {key: sum(count[key] for count in counts.values()) for key in ("n", "all_wrong_n")}
     summary = {dataset: _flat(counts[dataset], estimates[dataset]) for dataset in by_dataset}
@@ -100,21 +119,26 @@ def summarize(episodes: Sequence[Episode], k: int | None = None) -> Summary:
 def _flat(counts: dict[str, int], estimates: dict[str, Estimate]) -> dict[str, float | None]:
     gap = estimates["refinement_gap"]
     first = {key: counts[key] for key in ("n", "k", "all_wrong_n")}
-    return first | {key: one.value for key, one in estimates.items()} | {"ci_low": gap.low, "ci_high": gap.high}
+    return first | {name: found.value for name, found in estimates.items()} | {"ci_low": gap.low, "ci_high": gap.high}
 
 
 def check(episodes: Sequence[Episode], k: int | None) -> int:
-    """The size of the candidate sets, if the episodes can be summarized; see `summarize`."""
+    """The size of the candidate sets, `k` or the size that all rows share.
+
+    Raises:
+        UsageError: as `summarize`, but for a row with fewer than k candidates.
+    """
     if not episodes:
         raise UsageError("no episodes to summarize; give at least one")
     if any(episode.dataset == MACRO for episode in episodes):
         raise UsageError(f'dataset "{MACRO}" is the name of the mean over datasets; rename it')
-    fewest, most = (extreme(episodes, key=lambda one: len(one.candidates)) for extreme in (min, max))
-    sizes = len(fewest.candidates), len(most.candidates)
-    if k is None and sizes[0] < sizes[1]:
+    fewest = min(episodes, key=lambda episode: len(episode.candidates))
+    most = max(episodes, key=lambda episode: len(episode.candidates))
+    smallest, largest = len(fewest.candidates), len(most.candidates)
+    if k is None and smallest < largest:
         raise UsageError(
-            f"rows have {sizes[0]} to {sizes[1]} candidates (episodes {fewest.dataset}/{fewest.id} and "
-            f"{most.dataset}/{most.id}); choose k, at most {sizes[0]}"
+            f"rows have {smallest} to {largest} candidates (episodes {fewest.dataset}/{fewest.id} and "
+            f"{most.dataset}/{most.id}); choose k, at most {smallest}"
         )
     for dataset, rows in group(episodes, lambda episode: episode.dataset).items():
         bare = [episode for episode in rows if not episode.refinements]
@@ -123,11 +147,11 @@ def check(episodes: Sequence[Episode], k: int | None) -> int:
                 f"{len(bare)} of {len(rows)} rows of {dataset} have no refinement, the first is {bare[0].id}: selfref "
                 "and maj would be of different sets; keep only rows with refinements, or remove the refinements"
             )
-    return sizes[0] if k is None else k
+    return smallest if k is None else k
 
 
 def group(episodes: Iterable[Episode], key: Callable[[Episode], str]) -> dict[str, list[Episode]]:
-    """Episodes by `key`, in the order of the keys."""
+    """Episodes by `key`, with the keys in ascending order."""
     groups: dict[str, list[Episode]] = {}
     for episode in episodes:
         groups.setdefault(key(episode), []).append(episode)
@@ -135,79 +159,93 @@ def group(episodes: Iterable[Episode], key: Callable[[Episode], str]) -> dict[st
 
 
 class Problems:
-    """The rows of one dataset, with those of a problem together."""
+    """The R rows of one dataset, grouped into its P problems.
+
+    Attributes:
+        rows: the episodes, in the order given.
+        ids: of the problems, in ascending order, which is the order of P.
+    """
 
     def __init__(self, rows: Sequence[Episode]) -> None:
         index = {name: number for number, name in enumerate(sorted({episode.id for episode in rows}))}
         self.rows = rows
         self.ids = list(index)
-        self._row_problem = np.array([index[episode.id] for episode in rows])
-        self._repeats_P = np.bincount(self._row_problem)
+        self._problem_R = np.array([index[episode.id] for episode in rows])
+        self._repeats_P = np.bincount(self._problem_R)
 
-    def sum(self, values: Iterable[float | None]) -> Floats:
-        """Sums over a problem's rows of one value a row; NaN where one is None."""
-        return np.bincount(self._row_problem, weights=np.array(list(values), dtype=np.float64)).astype(np.float64)
+    def sum(self, values_R: Iterable[float | None]) -> Floats:
+        """Sum of a value over the rows of each problem, shape (P,); NaN where a row's value is None."""
+        values = np.array(list(values_R), dtype=np.float64)
+        return np.bincount(self._problem_R, weights=values).astype(np.float64)
 
-    def mean(self, values: Iterable[float | None]) -> Floats:
-        """Means over a problem's rows, likewise."""
-        return self.sum(values) / self._repeats_P
+    def mean(self, values_R: Iterable[float | None]) -> Floats:
+        """Mean of a value over the rows of each problem, shape (P,); NaN where a row's value is None."""
+        return self.sum(values_R) / self._repeats_P
 
     def per_problem(self, number: Callable[[Episode], float]) -> float:
-        """Mean over the problems of a number that adds up over a problem's rows."""
+        """Mean over the problems of a number that is added up over the rows of each problem."""
         return float(self.sum(map(number, self.rows)).mean())
 
 
 def core_counts(rows: Sequence[Episode], k: int) -> dict[str, int]:
-    all_wrong = sum(not any(r.correct for r in episode.candidates) for episode in rows)
+    """The counts of `summarize` for one dataset: "n" (problems), "k", "all_wrong_n" (sets)."""
+    all_wrong = sum(not any(candidate.correct for candidate in episode.candidates) for episode in rows)
     return {"n": len({episode.id for episode in rows}), "k": k, "all_wrong_n": all_wrong}
 
 
-def core_figures(problems: Problems, k: int) -> dict[str, Figure]:
-    """The figures of `summarize` of one dataset."""
+def core_statistics(problems: Problems, k: int) -> Statistics:
+    """The statistics of `summarize` for one dataset."""
     rows = [episode_scores(episode, k) for episode in problems.rows]
     mean = {key: problems.mean(row[key] for row in rows) for key in rows[0]}
-    candidates = problems.per_problem(lambda one: len(one.candidates))
-    refinements = problems.per_problem(lambda one: len(one.refinements))
-    one_P = np.ones_like(mean["pass@1"])
+    candidates = problems.per_problem(lambda episode: len(episode.candidates))
+    refinements = problems.per_problem(lambda episode: len(episode.refinements))
+    ones_P = np.ones_like(mean["pass@1"])
     return {
-        "pass@1": mean_figure(mean["pass@1"], candidates),
-        f"pass@{k}": mean_figure(mean["pass@k"], candidates / k),
-        f"maj@{k}": mean_figure(mean["maj@k"], candidates / k),
-        f"maj@{k + 1}": mean_figure(mean["maj@k+1"], candidates / k),
-        f"selfref@{k}": mean_figure(mean["selfref@k"], refinements),
-        "refinement_gap": mean_figure(mean["selfref@k"] - mean["maj@k"], refinements, DIFFERENCE),
-        "all_wrong_recovery": Figure(mean["recovered"], mean["all_wrong"], refinements),
-        "right_to_wrong": Figure(mean["broken"], mean["maj@k"], refinements),
-        "wrong_to_right": Figure(mean["mended"], one_P - mean["maj@k"], refinements),
+        "pass@1": mean_statistic(mean["pass@1"], candidates),
+        f"pass@{k}": mean_statistic(mean["pass@k"], candidates / k),
+        f"maj@{k}": mean_statistic(mean["maj@k"], candidates / k),
+        f"maj@{k + 1}": mean_statistic(mean["maj@k+1"], candidates / k),
+        f"selfref@{k}": mean_statistic(mean["selfref@k"], refinements),
+        "refinement_gap": mean_statistic(mean["selfref@k"] - mean["maj@k"], refinements, DIFFERENCE),
+        "all_wrong_recovery": Statistic(mean["recovered"], mean["all_wrong"], refinements),
+        "right_to_wrong": Statistic(mean["broken"], mean["maj@k"], refinements),
+        "wrong_to_right": Statistic(mean["fixed"], ones_P - mean["maj@k"], refinements),
     }
 
 
 def paired_change(
     before: Sequence[Episode], after: Sequence[Episode], method: str, before_method: str | None = None
 ) -> dict[str, float | None]:
-    """How far a method's accuracy has moved, paired over the problems that were asked both times.
+    """The change of a method's accuracy, paired over the problems that are in both files.
 
     Args:
-        before, after: episodes of two models; rows of the same problem are averaged first.
-        method: a method's name in `episode_scores`; rows that have no such score do not count.
-        before_method: that of `before`, if it is another one.
+        before, after: episodes of two models. Rows of the same problem are averaged first.
+        method: a method's name in `episode_scores`. Rows without this score do not count.
+        before_method: the method of `before`, if it is another one.
 
     Returns:
-        {"n" (problems), "change" (after - before), "ci_low", "ci_high"}: 95 % interval over problems, as of the gap;
-        None where n is 0.
+        {"n" (problems), "change" (after - before), "ci_low", "ci_high"} with the 95 % interval over problems; all but
+        "n" are None where "n" is 0.
+
+    >>> wrong, right = Response("", "1", correct=False), Response("", "0", correct=True)
+    >>> before = [Episode("1", "toy", "?", "0", (wrong, right)), Episode("2", "toy", "?", "0", (wrong, wrong))]
+    >>> after = [Episode("1", "toy", "?", "0", (right, right))]
+    >>> change = paired_change(before, after, "pass@1")
+    >>> change["n"], change["change"]
+    (1, 0.5)
     """
     means = [_by_problem(before, before_method or method), _by_problem(after, method)]
-    asked = [problem for problem in means[0] if problem in means[1]]
-    if not asked:
+    shared = [problem for problem in means[0] if problem in means[1]]
+    if not shared:
         return {"n": 0, "change": None, "ci_low": None, "ci_high": None}
-    change_P = np.array([means[1][problem][0] - means[0][problem][0] for problem in asked])
-    responses = np.mean([mean[problem][1] for mean in means for problem in asked])
-    change = estimate({"change": {"change": mean_figure(change_P, float(responses), DIFFERENCE)}})[1]["change"]
-    return {"n": len(asked), "change": change.value, "ci_low": change.low, "ci_high": change.high}
+    change_P = np.array([means[1][problem][0] - means[0][problem][0] for problem in shared])
+    responses = np.mean([mean[problem][1] for mean in means for problem in shared])
+    change = estimate({"change": {"change": mean_statistic(change_P, float(responses), DIFFERENCE)}})[1]["change"]
+    return {"n": len(shared), "change": change.value, "ci_low": change.low, "ci_high": change.high}
 
 
 def _by_problem(episodes: Sequence[Episode], method: str) -> dict[tuple[str, str], tuple[float, int]]:
-    """A method's mean over the problem's rows, and the number of what it scored: responses, or a vote a set."""
+    """For each problem a method's mean over the rows, and how many responses it scored; a vote counts as one."""
     rows: dict[tuple[str, str], list[tuple[float, int]]] = {}
     for episode in episodes:
         score = episode_scores(episode)[method]
@@ -221,16 +259,22 @@ def _by_problem(episodes: Sequence[Episode], method: str) -> dict[tuple[str, str
 
 
 def agreement(episode: Episode) -> dict[str, float]:
-    """Control: does the refiner copy, or write something new? Shares of the refinements of one set.
+    """Control: does the refiner copy, or write something new?
 
-    "majority": those whose answer is the plurality answer, a tie of t classes counting 1/t; "any_candidate": whose
-    answer is that of any candidate; "novel": of none; "no_answer": without an answer, which is neither.
+    Returns:
+        Shares of the refinements of one set. "majority": refinements with the plurality answer, where a tie of t
+        classes counts 1/t. "any_candidate": with the answer of any candidate. "novel": with an answer that no
+        candidate has. "no_answer": without an answer; these are not "novel".
+
+    >>> candidates = tuple(Response("", answer, correct=False) for answer in ("1/2", "0.5", "3"))
+    >>> agreement(Episode("1", "toy", "?", "7", candidates, refinements=(Response("", "2/4", correct=False),)))
+    {'majority': 1.0, 'any_candidate': 1.0, 'novel': 0.0, 'no_answer': 0.0}
     """
-    answers = [r.answer for r in episode.candidates]
-    winners = [answers[members[0]] for members in plurality(answers)]
-    refined = [r.answer for r in episode.refinements]
+    answers_K = [candidate.answer for candidate in episode.candidates]
+    winners = [answers_K[members[0]] for members in plurality(answers_K)]
+    refined = [refinement.answer for refinement in episode.refinements]
     with_winner = sum(_is_among(answer, winners) for answer in refined) / max(len(winners), 1)
-    with_any, without = sum(_is_among(answer, answers) for answer in refined), refined.count(None)
+    with_any, without = sum(_is_among(answer, answers_K) for answer in refined), refined.count(None)
     counts = {"majority": with_winner, "any_candidate": with_any, "novel": len(refined) - with_any - without}
     return {key: count / len(refined) for key, count in (counts | {"no_answer": without}).items()}
 

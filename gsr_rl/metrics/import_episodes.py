@@ -1,4 +1,4 @@
-"""Episodes made elsewhere: what a row leaves out and can be worked out is filled in."""
+"""Episodes that another program wrote: fills in what a row leaves out, where it follows from the rest of the row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +13,18 @@ _RESPONSES = ("candidates", "refinements", "extra_candidates", "swapped_refineme
 
 @dataclass
 class ForeignRows:
-    """Fills in a row for `gsr_rl.episode.read_episodes`, and counts what it had to do.
+    """Completes rows for `gsr_rl.episode.read_episodes`, and counts what it had to do.
 
-    An answer is what the row gives (null or blank: there is none), else what its text says. `correct` is trusted where
-    it is given, else the answer is judged against the gold, which is needed for nothing else. Numbers serve as text.
-    `timeouts` and `bad_golds` count the verdicts that are wrong for such a reason alone (`rewards.verifier`).
+    - A response's answer is the row's "answer" (null or blank: no answer). Where the key is missing, the answer is
+      extracted from the text.
+    - "correct" is trusted where it is given. Otherwise the answer is judged against "gold"; nothing else needs "gold".
+    - Numbers are accepted as texts in "id", "gold" and "answer".
+
+    Attributes:
+        extracted: answers that were extracted from texts.
+        judged: responses that were judged.
+        timeouts, bad_golds: verdicts that are wrong only because the comparison took too long, or because the gold
+            answer cannot be parsed (`rewards.verifier`).
     """
 
     extracted: int = 0
@@ -26,17 +33,17 @@ class ForeignRows:
     bad_golds: int = 0
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A row that `Episode.from_dict` takes, where nothing is wrong beyond what is left out.
+        """The completed row, for `Episode.from_dict`, which reports all that is still wrong with it.
 
         Raises:
-            UsageError: a response with neither answer nor text; a gold that is needed and not there; no candidates.
+            UsageError: a response has neither answer nor text; a gold that is needed is missing; no candidates.
         """
         gold = _text(row.get("gold"))
         filled = row | {"id": _text(row["id"])} if "id" in row else dict(row)
         filled |= {"problem": row.get("problem") or "", "gold": "" if gold is None else gold}
         for key in _RESPONSES:
             if isinstance(row.get(key), list):
-                filled[key] = [self._response(one, f"{key}[{i}]", filled["gold"]) for i, one in enumerate(row[key])]
+                filled[key] = [self._response(item, f"{key}[{i}]", filled["gold"]) for i, item in enumerate(row[key])]
             elif key in row and row[key] is None and key != "candidates":
                 del filled[key]
         if filled.get("candidates") == []:

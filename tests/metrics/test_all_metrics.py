@@ -15,10 +15,10 @@ from gsr_rl.metrics.gap import MACRO, summarize
 from gsr_rl.metrics.import_episodes import ForeignRows
 
 
-def plain(figures: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """Figures by their paths, without intervals."""
+def plain(results: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Statistics by their paths, without intervals."""
     flat: dict[str, Any] = {}
-    for key, value in figures.items():
+    for key, value in results.items():
         if isinstance(value, dict) and "value" in value:
             flat[path + key] = value["value"]
         elif isinstance(value, dict) and key != "ci":
@@ -90,9 +90,9 @@ def test_it_agrees_with_the_summary_and_its_interval() -> None:
     fill_in = ForeignRows()
     episodes = [Episode.from_dict(fill_in(row)) for row in random_rows(1, k=4, m=1, extra=1)]
     found, summary = evaluate(episodes), summarize(episodes)
-    for dataset, figures in summary.items():
-        assert {key: found[dataset][key] for key in figures} == figures
-        assert found[dataset]["ci"]["refinement_gap"] == [figures["ci_low"], figures["ci_high"]]
+    for dataset, statistics in summary.items():
+        assert {key: found[dataset][key] for key in statistics} == statistics
+        assert found[dataset]["ci"]["refinement_gap"] == [statistics["ci_low"], statistics["ci_high"]]
 
 
 def of(answers: str, *lengths: int, scores: tuple[float, ...] = ()) -> tuple[Response, ...]:
@@ -121,7 +121,7 @@ def test_by_hand() -> None:
     assert (toy["maj@3"], toy["selfref@3"], toy["refinement_gap"]) == pytest.approx((0.5 / 3, 1.5 / 3, 1 / 3))
     assert toy["equal_budget_gap"] == pytest.approx(1.5 / 3 - 1 / 3)
     assert (toy["first@3"], toy["shortest@3"], toy["bon@3"]) == pytest.approx((1 / 3, 0.5 / 3, 1 / 3))
-    tokens = {name: one["value"] for name, one in toy["tokens"].items()}
+    tokens = {name: estimate["value"] for name, estimate in toy["tokens"].items()}
     assert tokens == pytest.approx(
         {
             "pass@1": (19 / 3 + 11 / 3 + 9 / 3) / 3,
@@ -137,13 +137,13 @@ def test_by_hand() -> None:
     # in the pool of r nothing is right; pairs of p's -, 0, 1, 0 that hold the right one: all but -1
     assert toy["by_k"]["2"]["pass@k"]["value"] == pytest.approx((5 / 6 + 3 / 6 + 0) / 3)
     assert list(toy["by_k"]) == ["1", "2", "3", "4"]
-    assert {c: (one["n"], one["accuracy"]["value"]) for c, one in toy["by_correct"].items()} == {
+    assert {c: (group["n"], group["accuracy"]["value"]) for c, group in toy["by_correct"].items()} == {
         "0": (1, 0.0),
         "1": (2, 0.75),
         "2": (0, None),
         "3": (0, None),
     }
-    agreement = {name: one["value"] for name, one in toy["agreement"].items() if name != "n"}
+    agreement = {name: estimate["value"] for name, estimate in toy["agreement"].items() if name != "n"}
     # p: both give 0, one of two tied; q: 0 of the minority, and 3, which is new; r: one copies, one has no answer
     expected = {"majority": (1 / 2 + 0 + 1 / 2) / 3, "any_candidate": (1 + 1 / 2 + 1 / 2) / 3}
     assert agreement == pytest.approx(expected | {"novel": 0.5 / 3, "no_answer": 0.5 / 3})
@@ -173,7 +173,7 @@ def test_rounds_by_hand() -> None:
     toy = evaluate(rows)["toy"]
     # first: maj 0 and 1/2, selfref 1 and 0; second: maj 1/2 twice, selfref 1 twice
     assert (toy["maj@2"], toy["selfref@2"], toy["refinement_gap"], toy["sets"]) == (0.25, 0.5, 0.25, 2)
-    second = {name: one["value"] for name, one in toy["rounds"]["2"].items()}
+    second = {name: estimate["value"] for name, estimate in toy["rounds"]["2"].items()}
     assert (second["maj@2"], second["selfref@2"], second["refinement_gap"]) == (0.5, 1.0, 0.5)
     assert second["gap_to_first_vote"] == 0.75
     assert toy["rounds"]["1"]["refinement_gap"]["value"] == toy["refinement_gap"]
@@ -188,16 +188,16 @@ def test_rounds_must_be_of_the_same_problems() -> None:
         evaluate(rows)
 
 
-def test_every_figure_has_an_interval_around_it() -> None:
+def test_every_statistic_has_an_interval_around_it() -> None:
     found = evaluate(HAND)
-    for figures in (found["toy"], found[MACRO]):
-        for name, (low, high) in figures["ci"].items():
-            assert low <= figures[name] <= high, name
-        assert figures["ci"].keys() >= {"pass@1", "pass@3", "maj@3", "maj@4", "selfref@3", "wrong_to_right"}
-        for place in (figures["tokens"], figures["by_k"]["3"], figures["lengths"]["candidates"]):
-            for name, one in place.items():
+    for results in (found["toy"], found[MACRO]):
+        for name, (low, high) in results["ci"].items():
+            assert low <= results[name] <= high, name
+        assert results["ci"].keys() >= {"pass@1", "pass@3", "maj@3", "maj@4", "selfref@3", "wrong_to_right"}
+        for place in (results["tokens"], results["by_k"]["3"], results["lengths"]["candidates"]):
+            for name, estimate in place.items():
                 if name != "bon@k":  # the extra candidates have no score
-                    assert one["ci_low"] <= one["value"] <= one["ci_high"], name
+                    assert estimate["ci_low"] <= estimate["value"] <= estimate["ci_high"], name
 
 
 def test_a_dataset_does_not_depend_on_the_others() -> None:

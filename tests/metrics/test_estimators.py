@@ -107,14 +107,14 @@ def test_best_of_k_against_all_subsets(pool: list[tuple[int, bool]]) -> None:
     for k in range(1, len(pool) + 1):
         total = Fraction()
         for subset in combinations(pool, k):
-            best = [right for score, right in subset if score == max(one for one, _ in subset)]
+            best = [right for score, right in subset if score == max(other for other, _ in subset)]
             total += Fraction(sum(best), len(best))
         assert found[k - 1] == pytest.approx(float(total / comb(len(pool), k))), k
 
 
 def test_best_of_k_by_a_perfect_score_is_pass_at_k() -> None:
     correct = [True, False, False, True, False]
-    assert best_at_each([float(one) for one in correct], correct, 5) == pytest.approx(pass_at_each(correct, 5))
+    assert best_at_each([float(flag) for flag in correct], correct, 5) == pytest.approx(pass_at_each(correct, 5))
 
 
 def test_bad_arguments() -> None:

@@ -33,7 +33,7 @@ def test_episode_scores() -> None:
         "all_wrong": 0.0,
         "recovered": 0.0,
         "broken": 0.25,
-        "mended": 0.25,
+        "fixed": 0.25,
     }
     # of the pairs of 0, 1, 1, 2 two are 01 and one is 02, each worth 1/2; the other three are wrong
     scores = episode_scores(episode("0112", "0"), k=1)
@@ -44,7 +44,7 @@ def test_episode_scores() -> None:
 
 
 # four problems of K = 4, two refinements each, worked out by hand:
-#   id   candidates  pass@1  maj   selfref  broken (maj right, ref wrong)  mended
+#   id   candidates  pass@1  maj   selfref  broken (maj right, ref wrong)  fixed
 #   a    0001        3/4     1     1        0                              0
 #   b    1110        1/4     0     1        0                              1
 #   c    0101        1/2     1/2   1/2      1/4                            1/4
@@ -178,10 +178,10 @@ def test_bounds_and_identities(cases: list[tuple[str, str, str]]) -> None:
     assert values["maj@3"] <= values["pass@3"] + 1e-12
     assert values["refinement_gap"] == pytest.approx(values["selfref@3"] - values["maj@3"])
     assert values["ci_low"] - 1e-12 <= values["refinement_gap"] <= values["ci_high"] + 1e-12
-    # what is mended less what is broken is the gap
-    mended = values.get("wrong_to_right", 0.0) * (1 - values["maj@3"])
+    # what is fixed minus what is broken is the gap
+    fixed = values.get("wrong_to_right", 0.0) * (1 - values["maj@3"])
     broken = values.get("right_to_wrong", 0.0) * values["maj@3"]
-    assert mended - broken == pytest.approx(values["refinement_gap"])
+    assert fixed - broken == pytest.approx(values["refinement_gap"])
 
 
 @pytest.mark.parametrize(

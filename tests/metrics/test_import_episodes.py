@@ -120,6 +120,6 @@ def test_an_answer_that_hangs_a_verifier_is_wrong_and_the_next_one_is_judged() -
     endless = {"answer": "(2999!)^{9998}"}
     rows = ForeignRows()
     episode = Episode.from_dict(rows(ROW | {"candidates": [endless, {"answer": "0.5"}]}))
-    assert [one.correct for one in episode.candidates] == [False, True]
+    assert [candidate.correct for candidate in episode.candidates] == [False, True]
     assert rows.timeouts == 1
     assert shared.new_restarts() == 1  # reported once, so that no other test counts it

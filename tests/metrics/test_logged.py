@@ -15,7 +15,7 @@ def tag(stage: str, reward: float, length: int = 10, **more: Any) -> dict[str, A
 
 def step(*groups: tuple[str, list[dict[str, Any]]]) -> dict[str, float]:
     keys = [f"{uid}_{i}_0" for uid, tags in groups for i in range(len(tags))]
-    return train_metrics(keys, [one for _, tags in groups for one in tags])
+    return train_metrics(keys, [tag for _, tags in groups for tag in tags])
 
 
 def test_a_step_worked_out_by_hand() -> None:

@@ -1,6 +1,7 @@
-"""All figures of docs/metrics.md a second time: plain Python on the rows of a file, by counting, with exact fractions.
+"""A second implementation of all statistics of docs/metrics.md: plain Python, by counting, with exact fractions.
 
-Written from the definitions, and importing nothing of ours. Answers are equal if `MEANING` says so.
+It works on the rows of a file, is written from the definitions, and imports nothing of ours. Answers are equal if
+`MEANING` says so.
 """
 
 import re
@@ -41,7 +42,7 @@ def right(response: Row, row: Row) -> bool:
 def responses(row: Row, kind: str = "candidates") -> list[Row]:
     """The responses of a row, each with what it comes to."""
     listed = row.get(kind) or []
-    return [{"text": "", **one, "meaning": meaning(one), "right": right(one, row)} for one in listed]
+    return [{"text": "", **item, "meaning": meaning(item), "right": right(item, row)} for item in listed]
 
 
 def mean(values: Any) -> Fraction | None:
@@ -52,20 +53,21 @@ def mean(values: Any) -> Fraction | None:
 
 
 def accuracy(listed: list[Row]) -> Fraction | None:
-    return mean(one["right"] for one in listed)
+    return mean(response["right"] for response in listed)
 
 
 def vote(listed: list[Row]) -> Fraction:
-    counts = Counter(one["meaning"] for one in listed if one["meaning"] is not None)
+    counts = Counter(response["meaning"] for response in listed if response["meaning"] is not None)
     winners = [name for name, count in counts.items() if count == max(counts.values())]
-    return mean(accuracy([one for one in listed if one["meaning"] == name]) for name in winners) or Fraction()
+    shares = [accuracy([response for response in listed if response["meaning"] == name]) for name in winners]
+    return mean(shares) or Fraction()
 
 
 def best(listed: list[Row]) -> Fraction | None:
-    if any(one.get("score") is None for one in listed):
+    if any(response.get("score") is None for response in listed):
         return None
-    top = max(one["score"] for one in listed)
-    return accuracy([one for one in listed if one["score"] == top])
+    top = max(response["score"] for response in listed)
+    return accuracy([response for response in listed if response["score"] == top])
 
 
 def over_subsets(listed: list[Row], k: int, score: Any) -> Fraction | None:
@@ -78,38 +80,39 @@ def of_row(row: Row, k: int) -> Rates:
     whole, pool = k == len(candidates), candidates + extra
     refined = accuracy(refinements) if whole else None
     maj = vote(candidates) if whole else over_subsets(pool, k, vote)
-    any_right = over_subsets(candidates if whole else pool, k, lambda some: any(one["right"] for one in some))
-    rival = mean(vote([*candidates, one]) for one in extra) if whole else over_subsets(pool, k + 1, vote)
+    any_right = over_subsets(candidates if whole else pool, k, lambda some: any(response["right"] for response in some))
+    rival = mean(vote([*candidates, response]) for response in extra) if whole else over_subsets(pool, k + 1, vote)
     rates = {"pass@1": accuracy(candidates), f"pass@{k}": any_right, f"maj@{k}": maj, f"maj@{k + 1}": rival}
-    all_wrong = not any(one["right"] for one in candidates)
+    all_wrong = not any(response["right"] for response in candidates)
     rates |= {f"selfref@{k}": refined, f"bon@{k}": over_subsets(candidates, k, best)}
-    answered = [one for one in candidates if one["meaning"] is not None]
+    answered = [response for response in candidates if response["meaning"] is not None]
     rates[f"first@{k}"] = Fraction(bool(answered and answered[0]["right"])) if whole else None
-    length = "n_tokens" if all(one.get("n_tokens") is not None for one in answered) else "characters"
-    lengths = [one["n_tokens"] if length == "n_tokens" else len(one["text"]) for one in answered]
-    shortest = [one for one, length in zip(answered, lengths, strict=True) if length == min(lengths)]
+    length = "n_tokens" if all(response.get("n_tokens") is not None for response in answered) else "characters"
+    lengths = [response["n_tokens"] if length == "n_tokens" else len(response["text"]) for response in answered]
+    shortest = [response for response, length in zip(answered, lengths, strict=True) if length == min(lengths)]
     rates[f"shortest@{k}"] = (accuracy(shortest) or Fraction()) if whole and 0 not in lengths else None
     rates |= {"all_wrong": Fraction(all_wrong) if whole else None, "refinement_gap": None, "equal_budget_gap": None}
-    rates |= {"recovered": None, "broken": None, "mended": None}
+    rates |= {"recovered": None, "broken": None, "fixed": None}
     if refined is not None and maj is not None:
         rates |= {"refinement_gap": refined - maj, "recovered": refined * all_wrong}
-        rates |= {"broken": maj * (1 - refined), "mended": (1 - maj) * refined}
+        rates |= {"broken": maj * (1 - refined), "fixed": (1 - maj) * refined}
         rates["equal_budget_gap"] = None if rival is None else refined - rival
     return rates | {f"tokens/{name}": value for name, value in tokens(candidates, extra, refinements, k).items()}
 
 
 def tokens(candidates: list[Row], extra: list[Row], refinements: list[Row], k: int) -> Rates:
-    each = mean(one.get("n_tokens") for one in candidates)
+    each = mean(response.get("n_tokens") for response in candidates)
     names = ["pass@1", f"maj@{k}", f"bon@{k}", f"maj@{k + 1}", f"selfref@{k}", f"first@{k}", f"shortest@{k}"]
     if each is None:
         return dict.fromkeys(names)
     whole = k == len(candidates)
-    one_more, refined = mean(one.get("n_tokens") for one in extra), mean(one.get("n_tokens") for one in refinements)
+    one_more = mean(response.get("n_tokens") for response in extra)
+    refined = mean(response.get("n_tokens") for response in refinements)
     spent: Rates = {"pass@1": each, f"maj@{k}": k * each, f"bon@{k}": k * each}
     spent[f"maj@{k + 1}"] = None if whole and one_more is None else k * each + ((one_more or 0) if whole else each)
     spent[f"selfref@{k}"] = k * each + refined if whole and refined is not None else None
-    lengths = [one["n_tokens"] for one in candidates]
-    answered = [i for i, one in enumerate(candidates) if one["meaning"] is not None]
+    lengths = [response["n_tokens"] for response in candidates]
+    answered = [i for i, response in enumerate(candidates) if response["meaning"] is not None]
     until_first = sum(lengths[: answered[0] + 1]) if answered else k * each
     spent[f"first@{k}"] = until_first if whole else k * each
     spent[f"shortest@{k}"] = k * min(lengths[i] for i in answered) if whole and answered else k * each
@@ -127,13 +130,13 @@ def ratio(parts: list[Any], wholes: list[Any]) -> Fraction | None:
 
 def core(rows: list[Row], k: int) -> Rates:
     of_rows = [of_row(row, k) for row in rows]
-    table = {name: by_problem(rows, [one[name] for one in of_rows]) for name in of_rows[0]}
-    joint = ("all_wrong", "recovered", "broken", "mended")
+    table = {name: by_problem(rows, [rates[name] for rates in of_rows]) for name in of_rows[0]}
+    joint = ("all_wrong", "recovered", "broken", "fixed")
     rates = {name: mean(column) for name, column in table.items() if name not in joint}
     maj = table[f"maj@{k}"]
     rates["all_wrong_recovery"] = ratio(table["recovered"], table["all_wrong"])
     rates["right_to_wrong"] = ratio(table["broken"], maj)
-    rates["wrong_to_right"] = ratio(table["mended"], [1 - one for one in maj])
+    rates["wrong_to_right"] = ratio(table["fixed"], [1 - share for share in maj])
     for name in [name for name in rates if name.startswith("tokens/")]:
         method, spent = name.removeprefix("tokens/"), rates[name]
         reached = None if method not in rates or spent is None else rates[method]
@@ -146,16 +149,16 @@ def why(rows: list[Row]) -> Rates:
     shares: dict[str, list[Any]] = {name: [] for name in ("majority", "any_candidate", "novel", "no_answer")}
     counts: dict[int, list[Any]] = {c: [] for c in range(max(len(row["candidates"]) for row in rows) + 1)}
     for row in rows:
-        candidates, refined = responses(row), [one["meaning"] for one in responses(row, "refinements")]
+        candidates, refined = responses(row), [response["meaning"] for response in responses(row, "refinements")]
         if not refined:
             continue
-        counts[sum(one["right"] for one in candidates)].append(accuracy(responses(row, "refinements")))
-        votes = Counter(one["meaning"] for one in candidates if one["meaning"] is not None)
+        counts[sum(response["right"] for response in candidates)].append(accuracy(responses(row, "refinements")))
+        votes = Counter(response["meaning"] for response in candidates if response["meaning"] is not None)
         winners = [name for name, count in votes.items() if count == max(votes.values())]
-        shares["majority"].append(mean(Fraction(one in winners, max(len(winners), 1)) for one in refined))
-        shares["any_candidate"].append(mean(one in votes for one in refined))
-        shares["novel"].append(mean(one is not None and one not in votes for one in refined))
-        shares["no_answer"].append(mean(one is None for one in refined))
+        shares["majority"].append(mean(Fraction(answer in winners, max(len(winners), 1)) for answer in refined))
+        shares["any_candidate"].append(mean(answer in votes for answer in refined))
+        shares["novel"].append(mean(answer is not None and answer not in votes for answer in refined))
+        shares["no_answer"].append(mean(answer is None for answer in refined))
     rates |= {f"agreement/{name}": mean(column) for name, column in shares.items()}
     for count, hits in counts.items():
         rates |= {f"by_correct/{count}/n": len(hits), f"by_correct/{count}/accuracy": mean(hits)}
@@ -163,19 +166,20 @@ def why(rows: list[Row]) -> Rates:
         rates[f"controls/{name}"] = mean(accuracy(responses(row, kind)) for row in rows if row.get(kind))
     rates["controls/swapped_n"] = sum(bool(row.get("swapped_refinements")) for row in rows)
     for kind in ("candidates", "refinements"):
-        every = [one for row in rows for one in responses(row, kind)]
-        rates[f"lengths/{kind}/tokens"] = mean(one.get("n_tokens") for one in every)
+        every = [response for row in rows for response in responses(row, kind)]
+        rates[f"lengths/{kind}/tokens"] = mean(response.get("n_tokens") for response in every)
         rates[f"lengths/{kind}/characters"] = mean(
-            None if not one["text"] and one["meaning"] is not None else len(one["text"]) for one in every
+            None if not response["text"] and response["meaning"] is not None else len(response["text"])
+            for response in every
         )
-        rates[f"lengths/{kind}/cut_off"] = mean(one.get("cut_off", False) for one in every)
-        rates[f"lengths/{kind}/no_answer"] = mean(one["meaning"] is None for one in every)
+        rates[f"lengths/{kind}/cut_off"] = mean(response.get("cut_off", False) for response in every)
+        rates[f"lengths/{kind}/no_answer"] = mean(response["meaning"] is None for response in every)
     return rates
 
 
 def sweep(rows: list[Row]) -> Rates:
     pools = [responses(row) + responses(row, "extra_candidates") for row in rows]
-    methods = {"pass@k": lambda some: any(one["right"] for one in some), "maj@k": vote, "bon@k": best}
+    methods = {"pass@k": lambda some: any(response["right"] for response in some), "maj@k": vote, "bon@k": best}
     return {
         f"by_k/{k}/{name}": mean(by_problem(rows, [over_subsets(pool, k, score) for pool in pools]))
         for k in range(1, min(map(len, pools)) + 1)
@@ -190,7 +194,7 @@ def of_dataset(rows: list[Row], k: int) -> Rates:
     decided = [gap for gap in gaps if gap]
     rates: Rates = {"n": len(gaps), "k": k, "sets": len(first), "decided_n": len(decided)}
     rates["decided_for_n"] = sum(gap > 0 for gap in decided)
-    rates["all_wrong_n"] = sum(not any(one["right"] for one in responses(row)) for row in first)
+    rates["all_wrong_n"] = sum(not any(response["right"] for response in responses(row)) for row in first)
     rates |= core(first, k) | why(first) | sweep(first)
     not_by_round = ("tokens/", "accuracy_per_1k_tokens/", "first@", "shortest@", "bon@", "equal_budget_gap")
     for number in rounds if len(rounds) > 1 else []:
@@ -202,7 +206,7 @@ def of_dataset(rows: list[Row], k: int) -> Rates:
 
 
 def evaluate(rows: list[Row], k: int | None = None) -> dict[str, Rates]:
-    """{dataset: {name: figure}}, and "macro"; a name is the path to the figure."""
+    """{dataset: {name: statistic}}, and "macro"; a name is the path to the statistic."""
     k = len(rows[0]["candidates"]) if k is None else k
     result = {
         name: of_dataset([row for row in rows if row["dataset"] == name], k) for name in {r["dataset"] for r in rows}

@@ -105,7 +105,7 @@ def test_unequal_k(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{path}: rows have 3 to 4 candidates (episodes toy/s and toy/p); choose k, at most 3" in line
     assert not (tmp_path / "out.json").exists()
     assert main(["metrics", "--episodes", path, "--k", "4"]) == 2
-    assert "toy/s has 3 candidates; k=4 must be from 1 to that" in capsys.readouterr().err
+    assert "toy/s has 3 candidates; k=4 must be from 1 to their number" in capsys.readouterr().err
     found = figures(tmp_path, [ROWS[0], ROWS[3] | {"candidates": [{"answer": "3"}] * 3}], "--k", "2")["toy"]
     # of the pairs of 1/2, 1/2, 3, - one is right, two are tied, and three have - in them, of which two are right
     assert found["maj@2"] == pytest.approx((1 + 2 / 2 + 2) / 6 / 2)
