@@ -1,6 +1,7 @@
-"""Knights and Knaves: generated puzzles with one solution each, proved by trying all of them.
+"""Knights and Knaves: generated puzzles with one solution each, which is proved by trying every possibility.
 
-GSR's test out of distribution (arXiv 2509.00084). The wording, the statements and the solver are ours.
+GSR uses such puzzles as its out-of-distribution test (arXiv 2509.00084). The wording, the statements and the solver are
+ours.
 """
 
 import hashlib
@@ -12,40 +13,46 @@ from dataclasses import dataclass
 from gsr_rl.episode import Problem
 from gsr_rl.errors import UsageError
 
-# No name is a word of mathematics, which the verifier would read otherwise.
+# No name is a mathematical word, which the verifier would read as something else.
 NAMES = (
     *("Ada", "Bruno", "Carla", "Dario", "Edda", "Felix", "Greta", "Hugo", "Iris", "Jonas", "Klara", "Leo", "Mona"),
     *("Nils", "Olga", "Paul", "Quirin", "Rosa", "Sven", "Tilda", "Ulla", "Vito", "Wanda", "Xaver", "Yara", "Zeno"),
 )
-PEOPLE = (2, 8)  # fewest and most in a puzzle
+PEOPLE = (2, 8)  # fewest and most people in a puzzle
 _COUNTS = (
     *("None of us is a knight.", "Exactly one of us is a knight."),
     *(f"Exactly {n} of us are knights." for n in ("two", "three", "four", "five", "six", "seven", "eight")),
 )
 
-Knights = Sequence[bool]  # who is a knight
+Knights = Sequence[bool]  # for each person, whether they are a knight
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What somebody says, and whether it holds where `knights` are the knights."""
+    """What a person says, and a function that tells whether it holds, given who the knights are."""
 
     text: str
     holds: Callable[[Knights], bool]
 
 
 def knights_knaves(n: int, *, seed: int, people: Sequence[int], name: str = "knights_knaves") -> list[Problem]:
-    """`n` different puzzles, of each number of people in turn.
+    """Draw `n` different puzzles, with each number of people in turn.
+
+    Args:
+        people: numbers of people in a puzzle, each from 2 to 8.
+        name: the problems' dataset.
 
     Returns:
-        Problems whose gold answer lists the knights in the order of the text, "Ada, Hugo", or is "none"; their id is
-        made of the number of people and of the text.
+        Problems whose gold answer lists the knights in the order of the text, "Ada, Hugo", or is "none". Their id
+        consists of the number of people and a hash of the text.
 
     Raises:
-        UsageError: settings out of range, or `n` puzzles not found.
+        UsageError: a setting is out of range, or `n` puzzles were not found.
     """
-    if n < 1 or not people or not all(PEOPLE[0] <= one <= PEOPLE[1] for one in people):
-        raise UsageError(f"knights and knaves: {n=}, people={list(people)}; n from 1, people from 2 to 8, please")
+    if n < 1 or not people or not all(PEOPLE[0] <= size <= PEOPLE[1] for size in people):
+        raise UsageError(
+            f"knights and knaves: {n=}, people={list(people)}; n must be at least 1, and people from 2 to 8"
+        )
     rng = random.Random(seed)
     drawn: dict[str, Problem] = {}
     for size in itertools.islice(itertools.cycle(people), 100 * n):
@@ -57,15 +64,21 @@ def knights_knaves(n: int, *, seed: int, people: Sequence[int], name: str = "kni
 
 
 def benchmark() -> list[Problem]:
-    """The evaluation set of this name: 100 puzzles of each number of people from 2 to 7, always the same."""
+    """The evaluation set `knights_knaves`: 100 puzzles with each number of people from 2 to 7, always the same."""
     return knights_knaves(600, seed=20_250_900, people=range(2, 8))
 
 
 def solutions(statements: Sequence[Statement]) -> list[tuple[bool, ...]]:
-    """Every way in which knights, and they alone, tell the truth; statement `i` is what person `i` says."""
+    """Every assignment of knights and knaves in which exactly the knights tell the truth.
+
+    Args:
+        statements: statement `i` is what person `i` says.
+    """
     worlds = itertools.product((True, False), repeat=len(statements))
     return [
-        one for one in worlds if all(said.holds(one) == knight for said, knight in zip(statements, one, strict=True))
+        world
+        for world in worlds
+        if all(statement.holds(world) == knight for statement, knight in zip(statements, world, strict=True))
     ]
 
 
@@ -76,7 +89,7 @@ def _puzzle(rng: random.Random, size: int, dataset: str) -> Problem:
         found = solutions(statements)
         if len(found) == 1:
             break
-    said = "\n".join(f'{name}: "{one.text}"' for name, one in zip(names, statements, strict=True))
+    said = "\n".join(f'{name}: "{statement.text}"' for name, statement in zip(names, statements, strict=True))
     text = (
         "Each person in this village is either a knight, whose statements are all true, or a knave, whose statements "
         f"are all false. You meet {', '.join(names[:-1])} and {names[-1]}. They say:\n{said}\n"
@@ -88,7 +101,7 @@ def _puzzle(rng: random.Random, size: int, dataset: str) -> Problem:
 
 
 def _statement(rng: random.Random, names: Sequence[str], speaker: int) -> Statement:
-    """One of six forms; none is about the speaker alone, of whom everybody says "I am a knight"."""
+    """A statement in one of six forms. None is about the speaker alone: everybody would say "I am a knight"."""
     others = [index for index in range(len(names)) if index != speaker]
     a, b = rng.choice(others), rng.choice([speaker, *others])
     kind_a, kind_b = rng.random() < 0.5, rng.random() < 0.5

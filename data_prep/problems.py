@@ -3,7 +3,6 @@
 import itertools
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from data_prep.overlap import normal_text
@@ -33,7 +32,7 @@ def load_problems(
     path = Path(path)
     row_of_id: dict[str, int] = {}
     problems: list[Problem] = []
-    for number, row in enumerate(iter_rows(path, [id_key, problem_key, gold_key]), start=1):
+    for number, row in iter_rows(path, [id_key, problem_key, gold_key]):
         where = f"{path}: row {number}"
         problem_id = text_of(row[id_key], id_key, where)
         if (first := row_of_id.setdefault(problem_id, number)) != number:
@@ -59,8 +58,11 @@ def checked_gold(value: object, column: str, where: str) -> str:
 
 def write_problems(path: str | Path, problems: Sequence[Problem]) -> None:
     """Write problems as JSON Lines with id, dataset, problem and answer, which `load_problems` reads."""
-    rows = [asdict(problem) for problem in problems]
-    write_jsonl(path, [row | {"answer": row.pop("gold")} for row in rows])
+    rows = [
+        {"id": problem.id, "dataset": problem.dataset, "problem": problem.problem, "answer": problem.gold}
+        for problem in problems
+    ]
+    write_jsonl(path, rows)
 
 
 def split_problems(problems: Sequence[Problem], sizes: Mapping[str, int], seed: int) -> dict[str, list[Problem]]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from data_prep import pair_sums
 from data_prep.problems import checked_gold
-from data_prep.tables import read_rows, text_of, write_parquet
+from data_prep.tables import iter_rows, text_of, write_parquet
 from gsr_rl.episode import Episode, Problem
 from gsr_rl.errors import UsageError
 from gsr_rl.prompts import PromptSet, problem_of
@@ -60,7 +60,8 @@ def write_rl_rows(
 def read_rl_rows(path: str | Path) -> list[Problem]:
     """The problems of a verl RL parquet, whoever wrote it. This is the check of such a file before a run.
 
-    The problem is the last user message, by `problem_of` as in the rollout. The id is `extra_info.id`, else `extra_info.index`, else the row's number.
+    The problem is the last user message: `problem_of` reads it here and in the rollout. The id is `extra_info.id`, else
+    `extra_info.index`, else the row's number.
 
     Raises:
         UsageError: a row has no problem, no gold answer that can be parsed, or the id of another problem of its
@@ -68,7 +69,7 @@ def read_rl_rows(path: str | Path) -> list[Problem]:
     """
     first: dict[tuple[str, str], tuple[int, Problem]] = {}
     problems: list[Problem] = []
-    for number, row in enumerate(read_rows(_parquet(path), ["data_source", "prompt", "reward_model"]), start=1):
+    for number, row in iter_rows(_parquet(path), ["data_source", "prompt", "reward_model"]):
         where = f"{path}: row {number}"
         problem = Problem(
             id=_rl_id(row.get("extra_info"), number),
@@ -230,7 +231,7 @@ def read_sft_rows(path: str | Path) -> list[SftRow]:
         UsageError: a row lacks a text or is of an unknown kind. The error names the file and the row, counted from 1.
     """
     rows: list[SftRow] = []
-    for number, row in enumerate(read_rows(_parquet(path), _SFT_COLUMNS), start=1):
+    for number, row in iter_rows(_parquet(path), _SFT_COLUMNS):
         where = f"{path}: row {number}"
         texts = {column: text_of(row[column], column, where) for column in _SFT_COLUMNS}
         if texts["kind"] not in ("direct", "refine"):

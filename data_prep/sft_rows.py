@@ -1,6 +1,5 @@
-"""SFT rows made ready for training: over-long ones dropped, split by problem, mixed by λ; with statistics of tokens."""
+"""SFT rows made ready for training: over-long rows dropped, split by problem, mixed by λ; with token statistics."""
 
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,17 +10,18 @@ from tqdm import tqdm
 
 from data_prep.rows import SftRow, mix_by_tokens, write_sft_rows
 from gsr_rl.errors import UsageError
-from gsr_rl.files import replacing
+from gsr_rl.files import write_json
 
-Lengths = Mapping[SftRow, tuple[int, int]]  # tokens of prompt and of response
+Lengths = Mapping[SftRow, tuple[int, int]]  # numbers of tokens in prompt and response
 
 
 def validation_path(path: str | Path) -> Path:
-    """Where `write_sft_data` puts the validation rows that belong to the training rows of `path`."""
+    """The file in which `write_sft_data` puts the validation rows that belong to the training rows in `path`."""
     return Path(path).with_name(f"{Path(path).stem}_val.parquet")
 
 
 def statistics_path(path: str | Path) -> Path:
+    """The file in which `write_sft_data` puts the statistics of the rows in `path`."""
     return Path(path).with_suffix(".json")
 
 
@@ -36,21 +36,22 @@ def write_sft_data(
     val_share: float,
     seed: int,
 ) -> dict[str, Any]:
-    """Write training rows to `path`, validation rows and statistics beside it.
+    """Write training rows to `path`, and validation rows and statistics beside it.
 
-    All rows of a problem are on one side. The training rows are mixed by `refine_weight` (`mix_by_tokens`); validation
-    rows are all those of their problems, of the kinds that are trained on.
+    All rows of a problem go to the same side. The training rows are mixed by `refine_weight` (`mix_by_tokens`). The
+    validation rows are all rows of their problems, of the kinds that are trained on.
 
     Args:
-        count_tokens: tokens of a row's prompt and response as they are trained on.
-        max_length: rows with more tokens than that are left out, and counted.
+        count_tokens: gives the numbers of tokens of a row's prompt and response, as the trainer sees them.
+        max_length: rows with more tokens, prompt and response together, are dropped and counted.
         val_share: share of the problems to validate on, from 0 (no validation rows) to below 1.
 
     Returns:
-        The statistics, which stand in `<path>.json` too: counts of rows, and mean, p50, p95 and max of their tokens.
+        The statistics that are written to `statistics_path(path)`: numbers of rows, and mean, p50, p95 and maximum of
+        their tokens.
 
     Raises:
-        UsageError: no row of a kind with a weight is short enough, or `mix_by_tokens` refuses.
+        UsageError: all rows of a kind that has a weight are too long, or see `mix_by_tokens`.
     """
     wanted = [*(direct if refine_weight < 1 else ()), *(refine if refine_weight > 0 else ())]
     lengths = {row: count_tokens(row) for row in tqdm(wanted, desc="sft rows", unit=" rows", delay=2)}
@@ -74,16 +75,15 @@ def write_sft_data(
         write_sft_rows(validation_path(path), validation)
     else:
         validation_path(path).unlink(missing_ok=True)
-    with replacing(statistics_path(path)) as temporary:
-        temporary.write_text(json.dumps(statistics, indent=1) + "\n")
-    write_sft_rows(path, mixed)  # last: where it is, all is there
+    write_json(statistics_path(path), statistics)
+    write_sft_rows(path, mixed)  # last: if this file exists, the others are complete
     return statistics
 
 
 def token_statistics(rows: Sequence[SftRow], lengths: Lengths) -> dict[str, dict[str, Any]]:
-    """By kind: the number of rows, and mean, p50, p95 and max of their tokens.
+    """For each kind, the number of rows, and mean, p50, p95 and maximum of their tokens.
 
-    p50 is the least number of tokens that half of the rows do not exceed.
+    p50 is the smallest number of tokens that half of the rows do not exceed.
     """
     figures: dict[str, dict[str, Any]] = {}
     for kind in sorted({row.kind for row in rows}):
@@ -94,15 +94,15 @@ def token_statistics(rows: Sequence[SftRow], lengths: Lengths) -> dict[str, dict
 
 
 def describe(statistics: Mapping[str, Any]) -> str:
-    """The statistics of `write_sft_data` as lines for a reader."""
+    """The statistics of `write_sft_data` as lines of text."""
     lines = []
     for part in ("train", "validation"):
-        for kind, one in statistics[part].items():
+        for kind, stats in statistics[part].items():
             tokens = ", ".join(
-                f"{what} tokens {one[what]['mean']:.0f} mean, {one[what]['p95']} p95, {one[what]['max']} max"
-                for what in ("prompt", "response")
+                f"{name} tokens {stats[name]['mean']:.0f} mean, {stats[name]['p95']} p95, {stats[name]['max']} max"
+                for name in ("prompt", "response")
             )
-            lines.append(f"{part}: {one['rows']} {kind} rows; {tokens}")
+            lines.append(f"{part}: {stats['rows']} {kind} rows; {tokens}")
     dropped = " and ".join(f"{n} {kind}" for kind, n in statistics["over_long"].items())
     return "\n".join([*lines, f"longer than sft.data.max_length and dropped: {dropped} rows"])
 

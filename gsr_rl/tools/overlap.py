@@ -41,8 +41,9 @@ def main(arguments: Sequence[str]) -> None:
     found = read = 0
     with replacing(options.out) as temporary, temporary.open("w", encoding="utf-8") as file:
         rows = iter_rows(options.train, ["id", "problem"])
-        for read, row in enumerate(tqdm(rows, desc="overlap", unit=" problems", delay=2), start=1):
-            where = f"{options.train}: row {read}"
+        for number, row in tqdm(rows, desc="overlap", unit=" problems", delay=2):
+            where = f"{options.train}: row {number}"
+            read += 1
             overlaps = index.overlaps(text_of(row["id"], "id", where), text_of(row["problem"], "problem", where))
             file.writelines(json.dumps(asdict(one)) + "\n" for one in overlaps)
             pairs.update((one.eval_dataset, one.match) for one in overlaps)

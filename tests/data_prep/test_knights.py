@@ -1,4 +1,4 @@
-"""Knights and Knaves: every puzzle is read back from its text and solved anew."""
+"""Knights and Knaves: every puzzle is parsed from its text and solved again, by another method."""
 
 import itertools
 import re
@@ -14,7 +14,7 @@ NUMBERS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 
 def holds(said: str, speaker: str, knights: frozenset[str]) -> bool:
-    """What a statement says of who the knights are, read from its words."""
+    """Whether a statement holds, parsed from its words, if `knights` are the knights."""
 
     def is_(part: str) -> bool:
         words = part.removesuffix(".").split()
@@ -26,7 +26,7 @@ def holds(said: str, speaker: str, knights: frozenset[str]) -> bool:
     if counted := re.fullmatch(r"Exactly (\w+) of us (?:are knights|is a knight)\.", said):
         return len(knights) == NUMBERS.index(counted[1])
     if alike := re.fullmatch(r"(\w+) and (\w+) are of the same kind\.", said):
-        a, b = (speaker if one == "I" else one for one in alike.groups())
+        a, b = (speaker if name == "I" else name for name in alike.groups())
         return (a in knights) == (b in knights)
     if conditional := re.fullmatch(r"If (.*), then (.*)", said):
         return is_(conditional[2]) if is_(conditional[1]) else True
@@ -49,11 +49,11 @@ def solve(text: str) -> list[str]:
 
 def test_each_puzzle_has_one_solution_and_that_is_its_gold_answer() -> None:
     problems = knights_knaves(140, seed=5, people=range(2, 9))
-    assert [int(one.id.split("-")[0]) for one in problems] == [*range(2, 9)] * 20
-    for one in problems:
-        assert solve(one.problem) == [one.gold]
-        assert one.problem.count('"\n') == int(one.id.split("-")[0])
-    texts = "\n".join(one.problem for one in problems)
+    assert [int(problem.id.split("-")[0]) for problem in problems] == [*range(2, 9)] * 20
+    for problem in problems:
+        assert solve(problem.problem) == [problem.gold]
+        assert problem.problem.count('"\n') == int(problem.id.split("-")[0])
+    texts = "\n".join(problem.problem for problem in problems)
     for form in (" or ", "If ", "same kind", "None of us", "Exactly two", " and "):
         assert form in texts
 
@@ -61,7 +61,7 @@ def test_each_puzzle_has_one_solution_and_that_is_its_gold_answer() -> None:
 def test_the_same_seed_draws_the_same_puzzles_and_no_puzzle_twice() -> None:
     problems = knights_knaves(300, seed=1, people=[2])
     assert problems == knights_knaves(300, seed=1, people=[2]) != knights_knaves(300, seed=2, people=[2])
-    assert len({one.id for one in problems}) == len({one.problem for one in problems}) == 300
+    assert len({problem.id for problem in problems}) == len({problem.problem for problem in problems}) == 300
 
 
 def test_golds_are_verifiable() -> None:
@@ -73,8 +73,8 @@ def test_golds_are_verifiable() -> None:
 
 def test_the_evaluation_set_is_fixed() -> None:
     puzzles = benchmark()
-    assert Counter(one.id.split("-")[0] for one in puzzles) == dict.fromkeys("234567", 100)
-    assert {one.dataset for one in puzzles} == {"knights_knaves"}
+    assert Counter(puzzle.id.split("-")[0] for puzzle in puzzles) == dict.fromkeys("234567", 100)
+    assert {puzzle.dataset for puzzle in puzzles} == {"knights_knaves"}
     assert puzzles[0].id == benchmark()[0].id
 
 

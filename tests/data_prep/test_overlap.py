@@ -1,4 +1,4 @@
-r"""Decontamination: what counts as the same text, 13 words in a row, and `gsr-rl overlap`."""
+r"""Decontamination: which texts count as the same, 13 words in a row, and `gsr-rl overlap`."""
 
 import json
 import random
@@ -20,7 +20,7 @@ PARABOLA = r"Let $f(x) = \frac{1}{2}x^2 - 3x + 1$. For which real numbers $c$ ha
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("text", "other"),
     [
         ("Find  all\nprimes p.", "find all primes P"),
         (r"What is $\dfrac12+\frac{3}{4}$?", r"What is \( \frac{1}{2} + \tfrac34 \)?"),
@@ -38,12 +38,12 @@ PARABOLA = r"Let $f(x) = \frac{1}{2}x^2 - 3x + 1$. For which real numbers $c$ ha
         ("\u201cQuoted\u201d, he said; it\u2019s odd...", "Quoted he said: it's odd"),
     ],
 )
-def test_texts_that_differ_in_spelling_alone(one: str, other: str) -> None:
-    assert normal_text(one) == normal_text(other)
+def test_texts_that_differ_only_in_spelling(text: str, other: str) -> None:
+    assert normal_text(text) == normal_text(other)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("text", "other"),
     [
         ("What is 2 + 3?", "What is 2 - 3?"),
         ("What is 2 + 3?", "What is 23?"),
@@ -61,15 +61,15 @@ def test_texts_that_differ_in_spelling_alone(one: str, other: str) -> None:
         ("???", "..."),
     ],
 )
-def test_texts_of_other_problems(one: str, other: str) -> None:
-    assert normal_text(one) != normal_text(other)
+def test_texts_of_other_problems(text: str, other: str) -> None:
+    assert normal_text(text) != normal_text(other)
 
 
 def overlaps(train: str, *evaluated: str) -> list[tuple[str, str, float]]:
     index = EvaluationIndex(Problem(str(i), "eval", text, "") for i, text in enumerate(evaluated))
     found = index.overlaps("t", train)
-    assert all((one.train_id, one.eval_dataset) == ("t", "eval") for one in found)
-    return [(one.eval_id, one.match, one.overlap) for one in found]
+    assert all((overlap.train_id, overlap.eval_dataset) == ("t", "eval") for overlap in found)
+    return [(overlap.eval_id, overlap.match, overlap.overlap) for overlap in found]
 
 
 def test_planted_copies_are_exact() -> None:
@@ -79,12 +79,12 @@ def test_planted_copies_are_exact() -> None:
 
 
 def test_planted_paraphrases_share_thirteen_words() -> None:
-    # BALLS has 24 words, so 12 13-grams; the last 16 words hold 4 of them.
+    # BALLS has 24 words, which make 12 13-grams. The paraphrase shares the last 16 words, which hold 4 of them.
     paraphrase = (
         "There are some balls. If two are drawn without putting any back, how likely are both to be red? Say why."
     )
     assert overlaps("Lots of red and blue ones. " + paraphrase, BALLS) == [("0", "13gram", round(4 / 12, 4))]
-    # All of it, within a longer problem.
+    # The whole text, within a longer problem.
     assert overlaps(f"Tim asks: {BALLS} And what if they are put back?", BALLS) == [("0", "13gram", 1.0)]
 
 
@@ -92,7 +92,7 @@ def test_innocent_look_alikes_are_left_alone() -> None:
     other_numbers = BALLS.replace("4 red", "5 red").replace("two", "three").replace("both", "all")
     assert overlaps(other_numbers, BALLS) == []
     assert overlaps("Compute 17 + 4.", "Compute 17 * 4.", "Compute 17 + 5.") == []
-    # Under 13 words only the whole counts.
+    # With fewer than 13 words only the whole text is compared.
     twelve = "one two three four five six seven eight nine ten eleven twelve"
     assert overlaps(f"{twelve} thirteen", twelve) == [] and overlaps(twelve, f"{twelve} thirteen") == []
     assert overlaps(f"{twelve} thirteen x", f"{twelve} thirteen y") == [("0", "13gram", 0.5)]
@@ -110,14 +110,14 @@ words = st.lists(st.sampled_from("abc"), max_size=40)
 @given(st.lists(words, max_size=5), words)
 def test_the_index_agrees_with_a_comparison_of_all_runs(evaluated: list[list[str]], train: list[str]) -> None:
     expected = []
-    for i, one in enumerate(evaluated):
-        runs = [tuple(one[k : k + 13]) for k in range(len(one) - 12)]
+    for i, problem in enumerate(evaluated):
+        runs = [tuple(problem[k : k + 13]) for k in range(len(problem) - 12)]
         there = {run for run in runs if any(tuple(train[k : k + 13]) == run for k in range(len(train)))}
-        if one == train:
+        if problem == train:
             expected.append((str(i), "exact", 1.0))
         elif there:
             expected.append((str(i), "13gram", round(len(there) / len(set(runs)), 4)))
-    assert overlaps(" ".join(train), *(" ".join(one) for one in evaluated)) == expected
+    assert overlaps(" ".join(train), *(" ".join(problem) for problem in evaluated)) == expected
     assert len(ngrams(" ".join(train))) == max(0, len(train) - 12)
 
 
@@ -169,7 +169,7 @@ def test_bad_files_are_refused_and_write_nothing(tmp_path: Path, capsys: pytest.
     half = jsonl(tmp_path / "half.jsonl", [row("a", "\ud800")])
     out = str(tmp_path / "out" / "report.jsonl")
     for train, evaluated, said in [
-        (str(tmp_path / "torn.jsonl"), good, "torn.jsonl: line 2 is not JSON"),
+        (str(tmp_path / "torn.jsonl"), good, "torn.jsonl:2: not JSON"),
         (good, str(tmp_path / "bad.parquet"), "bad.parquet: cannot be read"),
         (nameless, good, "nameless.jsonl: row 2: no column 'problem'; it has id, text"),
         (good, empty, "empty.jsonl: row 2: 'problem' holds no text"),

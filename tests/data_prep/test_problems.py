@@ -72,9 +72,9 @@ def test_a_gold_answer_that_cannot_be_parsed_is_named(tmp_path: Path, monkeypatc
     [
         ("absent.jsonl", None, "no such file"),
         ("p.txt", b"", "unknown file type"),
-        ("p.jsonl", b'{"id": 1, "problem": "1 + 1?", "answer": 2}\n{"id":\n', "line 2 is not JSON"),
-        ("p.jsonl", b"[1]\n", "line 1 is not a JSON object"),
-        ("p.jsonl", b"\xff\xff", "cannot be read"),
+        ("p.jsonl", b'{"id": 1, "problem": "1 + 1?", "answer": 2}\n{"id":\n', "p.jsonl:2: not JSON"),
+        ("p.jsonl", b"[1]\n", "p.jsonl:1: not an object"),
+        ("p.jsonl", b"\xff\xff", "p.jsonl:1: not JSON"),
         ("p.parquet", b"not parquet", "cannot be read"),
     ],
 )
@@ -86,6 +86,16 @@ def test_unreadable_files_are_named(tmp_path: Path, name: str, content: bytes | 
         load_problems(path)
     message = str(error.value)
     assert str(path) in message and said in message and "\n" not in message
+
+
+def test_blank_lines_are_skipped_and_rows_are_numbered_by_lines(tmp_path: Path) -> None:
+    path = tmp_path / "windows.jsonl"
+    lines = [json.dumps(TWO[0]), "", "  ", json.dumps(TWO[1]), ""]
+    path.write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    assert [problem.id for problem in load_problems(path)] == ["a", "b"]
+    path.write_bytes("\r\n".join([*lines, json.dumps(TWO[0])]).encode("utf-8-sig"))
+    with pytest.raises(UsageError, match=r"windows\.jsonl: row 6: id 'a' is that of row 1 too"):
+        load_problems(path)
 
 
 ids = st.integers(0, 10**6).map(str)

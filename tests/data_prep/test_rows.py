@@ -1,3 +1,5 @@
+"""Training rows: RL parquet, SFT rows by the oracle, the mix by tokens."""
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +58,7 @@ def parquet(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
-def test_rows_of_others_read_with_the_best_id_there_is(tmp_path: Path) -> None:
+def test_rows_without_our_id_get_the_best_id_that_they_have(tmp_path: Path) -> None:
     rows = [rl_row(), rl_row(extra_info={"index": None}), rl_row(extra_info={"id": "x", "index": 4})]
     ids = [problem.id for problem in read_rl_rows(parquet(tmp_path / "a.parquet", rows))]
     assert ids == ["0", "2", "x"]
@@ -141,13 +143,13 @@ def tokens(rows: Sequence[SftRow], kind: str) -> int:
     return sum(len(row.response) for row in rows if row.kind == kind)
 
 
-def test_the_mix_has_the_shares_asked_for() -> None:
-    # 100 direct and 600 refinement tokens: at 0.5 ten of the sixty refinement rows stay, at 0.75 thirty.
+def test_the_mix_has_the_given_shares() -> None:
+    # 100 direct and 600 refinement tokens: 10 of the 60 refinement rows stay at 0.5, and 30 at 0.75.
     direct, refine = rows_of("direct", [5] * 20), rows_of("refine", [10] * 60)
     for weight, kept in [(0.5, (20, 10)), (0.75, (20, 30)), (0.0, (20, 0)), (1.0, (0, 60))]:
         mixed = mix_by_tokens(direct, refine, weight, len, seed=1)
         assert (sum(row.kind == "direct" for row in mixed), sum(row.kind == "refine" for row in mixed)) == kept
-    # At 0.96 the direct rows are too many: 600 tokens are 0.96 of 625, so 25 direct tokens stay.
+    # At 0.96 there are too many direct rows: 600 tokens are 0.96 of 625, so 25 direct tokens stay.
     assert tokens(mix_by_tokens(direct, refine, 0.96, len, seed=1), "direct") == 25
 
 

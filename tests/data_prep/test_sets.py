@@ -1,4 +1,4 @@
-"""Named sets: rows in the hub's shapes, in real files, read by `datasets`. The texts are ours."""
+"""Named sets: rows in the forms of the hub, in real files that `datasets` reads. The texts are ours."""
 
 import dataclasses
 import json
@@ -20,11 +20,11 @@ Mirror = Callable[[str, Sequence[Row]], Path]
 
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mirror:
-    """Writes the file of a set into a folder that stands in for the hub, and expects as many rows as there are."""
+    """Write a set's file into a folder that stands in for the hub, and expect as many rows as it has."""
 
     def write(name: str, rows: Sequence[Row]) -> Path:
-        one = SETS[name]
-        path = tmp_path / one.repository / one.file.replace("*", "00000-of-00001")
+        problem_set = SETS[name]
+        path = tmp_path / problem_set.repository / problem_set.file.replace("*", "00000-of-00001")
         path.parent.mkdir(parents=True, exist_ok=True)
         frame = pd.DataFrame(list(rows))
         if path.suffix == ".parquet":
@@ -35,14 +35,14 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mirror:
             path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         else:
             path.write_text(json.dumps(rows, indent=1))
-        monkeypatch.setitem(SETS, name, dataclasses.replace(one, rows=len(rows)))
+        monkeypatch.setitem(SETS, name, dataclasses.replace(problem_set, rows=len(rows)))
         return tmp_path
 
     return write
 
 
 def read(loaded: Loaded) -> list[tuple[str, str, str]]:
-    return [(one.id, one.problem, one.gold) for one in loaded.problems]
+    return [(problem.id, problem.problem, problem.gold) for problem in loaded.problems]
 
 
 def wiki(page: str) -> str:
@@ -83,7 +83,7 @@ def dapo(index: str, problem: str, gold: str) -> Row:
             {},
         ),
         ("aime25", [{"problem": "1 + 1?", "answer": "2", "id": "0"}], [("0", "1 + 1?", "2")], {}),
-        (  # ids begin anew with each year
+        (  # ids start again with each year
             "amc2223",
             [
                 {"id": 0, "problem": "142?", "answer": 142.0, "url": wiki("2022_AMC_12A_Problems/Problem_1")},
@@ -156,10 +156,10 @@ def test_rows_in_the_hub_s_shape(mirror: Mirror, name: str, rows: list[Row], exp
     loaded = load_set(name, mirror=mirror(name, rows))
     texts = [(problem, gold) for _, problem, gold in read(loaded)]
     assert texts == [(problem, gold) for _, problem, gold in expected]
-    if name != "openmathreasoning":  # which has no ids: they are made of the content
-        assert [one.id for one in loaded.problems] == [problem_id for problem_id, _, _ in expected]
-    assert len({one.id for one in loaded.problems}) == len(loaded.problems)
-    assert {one.dataset for one in loaded.problems} == {name}
+    if name != "openmathreasoning":  # which has no ids; they are hashes of the content
+        assert [problem.id for problem in loaded.problems] == [problem_id for problem_id, _, _ in expected]
+    assert len({problem.id for problem in loaded.problems}) == len(loaded.problems)
+    assert {problem.dataset for problem in loaded.problems} == {name}
     assert (loaded.rows, loaded.left_out) == (len(rows), left_out)
 
 
@@ -171,15 +171,15 @@ def gpqa(record: str, question: str, *choices: object) -> Row:
 def test_choices_are_shuffled_by_id_and_the_gold_is_their_letter(mirror: Mirror) -> None:
     rows = [gpqa(f"rec{i}", f"Which, {i}?", f"right {i}", "wrong", "None", "NA") for i in range(80)]
     problems = load_set("gpqa_diamond", mirror=mirror("gpqa_diamond", rows)).problems
-    for i, one in enumerate(problems):
+    for i, problem in enumerate(problems):
         question, *listed = re.split(
-            r"\n+(?=[A-D]\) )", one.problem.removesuffix("\n\nAnswer with the letter of the right choice.")
+            r"\n+(?=[A-D]\) )", problem.problem.removesuffix("\n\nAnswer with the letter of the right choice.")
         )
         choices = dict(line.split(") ", 1) for line in listed)
-        assert (one.id, question, choices[one.gold]) == (f"rec{i}", f"Which, {i}?", f"right {i}")
+        assert (problem.id, question, choices[problem.gold]) == (f"rec{i}", f"Which, {i}?", f"right {i}")
         assert sorted(choices) == list("ABCD") and sorted(choices.values()) == ["NA", "None", f"right {i}", "wrong"]
-    assert {one.gold for one in problems} == set("ABCD")
-    # Whatever else there is, and in whatever order, the same id gives the same letters.
+    assert {problem.gold for problem in problems} == set("ABCD")
+    # The same id gives the same letters, whatever other rows there are, in any order.
     again = load_set("gpqa_diamond", mirror=mirror("gpqa_diamond", rows[::-1][:40])).problems
     assert again == problems[::-1][:40]
     assert multiple_choice("x", "Q", ["a", "b"]) == multiple_choice("x", "Q", ["a", "b"])
@@ -188,7 +188,7 @@ def test_choices_are_shuffled_by_id_and_the_gold_is_their_letter(mirror: Mirror)
 def test_bad_sets_are_named(mirror: Mirror, tmp_path: Path) -> None:
     good = [{"question": "Q", "answer": "#### 1"}, {"question": "R", "answer": "#### 2"}]
     folder = mirror("gsm8k_train", good)
-    SETS["gsm8k_train"] = dataclasses.replace(SETS["gsm8k_train"], rows=3)  # the fixture puts it back
+    SETS["gsm8k_train"] = dataclasses.replace(SETS["gsm8k_train"], rows=3)  # the fixture restores it
 
     def said(name: str, where: Path) -> str:
         with pytest.raises(UsageError) as error:
@@ -196,15 +196,15 @@ def test_bad_sets_are_named(mirror: Mirror, tmp_path: Path) -> None:
         assert "\n" not in str(error.value) and SETS[name].repository in str(error.value)
         return str(error.value)
 
-    assert "2 rows, but 3 at the pinned revision; fetch the file anew" in said("gsm8k_train", folder)
+    assert "2 rows, but 3 at the pinned revision; fetch the file again" in said("gsm8k_train", folder)
     assert "cannot be read" in said("gsm8k_train", tmp_path / "elsewhere")
     assert "cannot be read" in said("gsm8k_train", mirror("gsm8k_train", [{"question": "Q", "text": "#### 1"}]))
     (folder / SETS["gsm8k_train"].repository / SETS["gsm8k_train"].file).write_bytes(b"PAR1")
     assert "cannot be read" in said("gsm8k_train", folder)
     no_answer = said("deepscaler", mirror("deepscaler", [{"problem": "P", "solution": "1"}]))
-    assert "row 1: not of the form that is known (KeyError: 'answer'); it should have problem, answer" in no_answer
+    assert "row 1: unexpected form (KeyError: 'answer'); it should have problem, answer" in no_answer
     words = [{"id": "0", "problem": "P", "answer": "two"}]
-    assert "row 1: not of the form that is known (ValueError" in said("aime25", mirror("aime25", words))
+    assert "row 1: unexpected form (ValueError" in said("aime25", mirror("aime25", words))
     reworded = dapo("u", "P", "1") | {"prompt": [{"content": "Another frame: P", "role": "user"}]}
     loaded = load_set("dapo_math_17k", mirror=mirror("dapo_math_17k", [reworded]))
     assert (loaded.problems, loaded.left_out) == ([], {"instructions of another wording": 1})
@@ -212,10 +212,10 @@ def test_bad_sets_are_named(mirror: Mirror, tmp_path: Path) -> None:
 
 def test_problems_to_compare_with_come_from_sets_and_files(mirror: Mirror, tmp_path: Path) -> None:
     folder = mirror("aime25", [{"problem": "1 + 1?", "answer": "2", "id": "0"}])
-    assert [(one.dataset, one.id) for one in evaluation_problems("aime25", folder)] == [("aime25", "0")]
+    assert [(problem.dataset, problem.id) for problem in evaluation_problems("aime25", folder)] == [("aime25", "0")]
     own = tmp_path / "own.jsonl"
     own.write_text('{"id": 7, "problem": "P"}\n{"id": 8, "problem": "Q", "dataset": "other"}\n')
-    assert [(one.dataset, one.id, one.problem) for one in evaluation_problems(str(own))] == [
+    assert [(problem.dataset, problem.id, problem.problem) for problem in evaluation_problems(str(own))] == [
         ("own", "7", "P"),
         ("other", "8", "Q"),
     ]
@@ -223,6 +223,6 @@ def test_problems_to_compare_with_come_from_sets_and_files(mirror: Mirror, tmp_p
 
 
 def test_every_set_is_pinned() -> None:
-    for name, one in SETS.items():
-        assert re.fullmatch("[0-9a-f]{40}", one.revision), name
-        assert one.rows > 0 and one.repository.count("/") == 1
+    for name, problem_set in SETS.items():
+        assert re.fullmatch("[0-9a-f]{40}", problem_set.revision), name
+        assert problem_set.rows > 0 and problem_set.repository.count("/") == 1

@@ -1,4 +1,4 @@
-"""SFT data: over-long rows, the split by problem, statistics of tokens."""
+"""SFT data: over-long rows, the split by problem, token statistics."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def write(path: Path, direct: list[SftRow], refine: list[SftRow], **changes: flo
 
 def test_over_long_rows_are_dropped_and_counted_before_the_mix(tmp_path: Path) -> None:
     path = tmp_path / "teach" / "train.parquet"
-    direct = rows("direct", (10, 10), (50, 50), (50, 51))  # 100 tokens are no more than 100
+    direct = rows("direct", (10, 10), (50, 50), (50, 51))  # 100 tokens are just short enough
     refine = rows("refine", (90, 20), (40, 60), (1, 100))
     statistics = write(path, direct, refine)
     assert statistics["over_long"] == {"direct": 1, "refine": 2}
@@ -40,15 +40,15 @@ def test_over_long_rows_are_dropped_and_counted_before_the_mix(tmp_path: Path) -
         statistics
     )
     assert describe(statistics).endswith("dropped: 1 direct and 2 refine rows")
-    assert sorted(one.name for one in path.parent.iterdir()) == ["train.json", "train.parquet"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["train.json", "train.parquet"]
 
 
-def test_statistics_worked_out_by_hand() -> None:
+def test_statistics_computed_by_hand() -> None:
     some = rows("direct", *((n, 1) for n in range(1, 21))) + rows("refine", (4, 7))
     figures = token_statistics(
         some, {row: count(row) if row.kind == "refine" else (len(row.prompt), 3) for row in some}
     )
-    # Of 1 to 20: 10 is the least that half of them do not exceed, 19 the least that 95 % do not.
+    # Of the numbers from 1 to 20, half do not exceed 10, and 95 % do not exceed 19.
     assert figures["direct"] == {
         "rows": 20,
         "prompt": {"mean": 10.5, "p50": 10, "p95": 19, "max": 20},
@@ -58,7 +58,9 @@ def test_statistics_worked_out_by_hand() -> None:
 
 
 @given(st.integers(2, 30), st.sampled_from([0.1, 0.25, 0.5]), st.integers(0, 5))
-def test_a_problem_is_on_one_side(tmp_path_factory: pytest.TempPathFactory, n: int, share: float, seed: int) -> None:
+def test_a_problem_is_in_training_or_in_validation(
+    tmp_path_factory: pytest.TempPathFactory, n: int, share: float, seed: int
+) -> None:
     path = tmp_path_factory.getbasetemp() / "split" / "train.parquet"
     direct, refine = rows("direct", *[(5, 5)] * n), rows("refine", *[(5, 5)] * n)
     write(path, direct, refine, val_share=share, seed=seed)
@@ -76,11 +78,11 @@ def test_validation_rows_are_of_the_kinds_that_are_trained_on(tmp_path: Path) ->
     assert len(read_sft_rows(validation_path(path))) == 6
     write(path, direct, refine, val_share=0.3, refine_weight=0)
     assert [row.kind for row in read_sft_rows(validation_path(path))] == ["direct"] * 3
-    write(path, direct, refine)  # those of an earlier start are gone
+    write(path, direct, refine)  # validation rows of an earlier start are deleted
     assert not validation_path(path).exists()
 
 
-def test_a_kind_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+def test_a_kind_without_any_short_row_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"sft.data.max_length=15: all 2 refine rows are longer; raise it"):
         write(tmp_path / "train.parquet", rows("direct", (5, 5)), rows("refine", (9, 9), (9, 8)), max_length=15)
     assert list(tmp_path.iterdir()) == []
