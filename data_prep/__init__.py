@@ -1,0 +1,1 @@
+"""Data preparation: problem sets and puzzles, deduplication, decontamination, and training rows."""

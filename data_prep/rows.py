@@ -133,7 +133,7 @@ class SftInput(NamedTuple):
 
 
 def sft_inputs(problems: Sequence[Problem], episodes: Sequence[Episode], prompts: PromptSet) -> Iterator[SftInput]:
-    """What a teacher is to write targets for: a direct row for each problem, then a refinement row for each episode.
+    """The rows that a teacher writes targets for: a direct row for each problem, then a refine row for each episode.
 
     These are D_direct and D_selfR of GSR (arXiv 2509.00084). No episode is filtered out: candidate sets without any
     right candidate stay, as in the paper.
@@ -149,9 +149,8 @@ def sft_inputs(problems: Sequence[Problem], episodes: Sequence[Episode], prompts
     for episode in episodes:
         if not episode.candidates:
             raise UsageError(f"episode '{episode.id}': no candidates to refine; sample some first")
-        problem = Problem(episode.id, episode.dataset, episode.problem, episode.gold)
         texts = [candidate.text for candidate in episode.candidates]
-        yield SftInput("refine", problem, prompts.refine_prompt(problem.problem, texts), texts)
+        yield SftInput("refine", episode.problem_only, prompts.refine_prompt(episode.problem, texts), texts)
 
 
 def oracle_rows(problems: Sequence[Problem], episodes: Sequence[Episode], prompts: PromptSet) -> list[SftRow]:
