@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gsr_rl.episode import Episode, Response
-from gsr_rl.report.figures import KINDS, Evaluation
+from gsr_rl.report.results import KINDS, Evaluation
 from gsr_rl.report.sections import Section
 from gsr_rl.report.tables import Table
 
@@ -12,44 +12,51 @@ def markdown(
     title: str,
     facts: Sequence[str],
     sections: Sequence[Section],
-    plots: Mapping[str, str],
+    plot_files: Mapping[str, str],
     sample: Evaluation | None,
     files: Sequence[tuple[str, str]],
 ) -> str:
     """The whole page.
 
     Args:
-        plots: the file of each picture, by its name, relative to the page.
-        sample: what the three episodes are of.
-        files: name and content of what lies beside the page.
+        title: the heading of the page.
+        facts: what is known of the run, in a line below the title.
+        sections: in their order.
+        plot_files: by the name of each plot its file, relative to the page.
+        sample: the model from which the three episodes are taken, if any.
+        files: the files beside the page, each with a description.
     """
     parts = [f"# {title}", "; ".join(facts)]
     for section in sections:
         parts += [f"## {section.title}", section.intro, table(section.table) if section.table else ""]
         parts.append("\n".join(f"- {line}" for line in section.points))
-        parts += [f"![{one.caption}]({plots[one.name]})" for one in section.pictures]
+        parts += [f"![{plot.caption}]({plot_files[plot.name]})" for plot in section.plots]
     if sample:
         parts += ["## Episodes", _episodes(sample)]
     if files:
-        parts += ["## Where everything lies", "\n".join(f"- [{name}]({name}): {what}" for name, what in files)]
+        parts += ["## Where the files are", "\n".join(f"- [{name}]({name}): {what}" for name, what in files)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def table(of: Table) -> str:
-    rows = [[f"**{row[0]}**", *row[1:]] if at in of.strong else list(row) for at, row in enumerate(of.rows)]
-    lines = [list(of.head), ["---", *("---:" for _ in of.head[1:])], *rows]
-    # A name may hold a bar.
+def table(content: Table) -> str:
+    """The table in Markdown."""
+    rows = [
+        [f"**{row[0]}**", *row[1:]] if index in content.strong else list(row) for index, row in enumerate(content.rows)
+    ]
+    lines = [list(content.head), ["---", *("---:" for _ in content.head[1:])], *rows]
+    # A name may contain a vertical bar.
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
-def _episodes(of: Evaluation) -> str:
-    """Three episodes, the first in the file of its kind, in the order of KINDS; and how many there are of each kind."""
-    counts = "; ".join(f"{kind}: {count}" for kind, count in of.kind_counts().items())
-    shown = [(kind, found[0]) for kind in KINDS if (found := of.of_kind(kind))][:3]
+def _episodes(evaluation: Evaluation) -> str:
+    """The number of sets of each kind, and the first episode of each of the first three kinds that there are."""
+    counts = "; ".join(f"{kind}: {count}" for kind, count in evaluation.kind_counts().items())
+    shown = [(kind, found[0]) for kind in KINDS if (found := evaluation.of_kind(kind))][:3]
     intro = (
-        f"Of the {len(of.episodes)} sets of {of.name}: {counts}. The first of a kind, not a chosen one, of three kinds:"
+        f"{evaluation.name} has {len(evaluation.episodes)} sets: {counts}. The first set of each of three kinds, not a "
+        "selected one:"
     )
-    return "\n\n".join([intro, *(f"### {kind.capitalize()}\n\n{_episode(one)}" for kind, one in shown)])
+    return "\n\n".join([intro, *(f"### {kind.capitalize()}\n\n{_episode(episode)}" for kind, episode in shown)])
 
 
 def _episode(episode: Episode) -> str:
@@ -66,7 +73,7 @@ def _judged(response: Response) -> str:
 
 
 def _fenced(text: str) -> str:
-    """A code block whose fence is longer than any run of backticks in the text."""
+    """A code block. Its fence is longer than any run of backticks in the text."""
     fence = "```"
     while fence in text:
         fence += "`"

@@ -1,4 +1,4 @@
-"""The runs that a report is on: what their folders hold, and which of them are repeats of each other."""
+"""The runs of a report: the contents of their folders, and which runs are repeats of each other."""
 
 import json
 import re
@@ -10,19 +10,19 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from gsr_rl.episode import read_episodes
+from gsr_rl.episode import CHAIN_MODELS, read_episodes
 from gsr_rl.errors import UsageError
-from gsr_rl.report.figures import TRAINED, Evaluation
+from gsr_rl.metrics.logged import GRPO_TOKENS, SFT_TOKENS
+from gsr_rl.report.results import Evaluation
 from gsr_rl.settings.run_folder import RunFolder
 from gsr_rl.stages.logs import LogRow, read_logs
 
 LOGGED = ("warmup", "sft", "train")
-SFT_TOKENS, TRAIN_TOKENS = "train/global_tokens", "perf/total_num_tokens"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a run folder holds. `seed` is None, and `recipe` the folder's name, where it has no config.yaml."""
+    """The contents of a run folder. Without a config.yaml `seed` is None, and `recipe` is the folder's name."""
 
     name: str
     folder: RunFolder
@@ -35,7 +35,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Group:
-    """A run, or runs that repeat each other; of these the stages that all have, with the episodes of all."""
+    """A run, or several runs that repeat each other.
+
+    The evaluations of several runs are of the stages that all have, with the episodes of all runs.
+    """
 
     name: str
     runs: Sequence[Run]
@@ -43,14 +46,15 @@ class Group:
 
     @property
     def is_repeated(self) -> bool:
+        """Whether the group has several runs."""
         return len(self.runs) > 1
 
 
 def read_runs(roots: Sequence[Path]) -> list[Run]:
-    """Read runs, or folders of evaluations: every `episodes/<name>.jsonl` is a model's.
+    """Read runs, or folders of evaluations. Each `episodes/<name>.jsonl` holds the episodes of one model.
 
     Raises:
-        UsageError: a folder is given twice or has no episodes, or a file is not what it should be.
+        UsageError: a folder is given twice or has no episodes, or a file has the wrong content.
     """
     roots = [root.resolve() for root in roots]
     if len(set(roots)) < len(roots):
@@ -59,7 +63,7 @@ def read_runs(roots: Sequence[Path]) -> list[Run]:
 
 
 def _distinct_names(roots: Sequence[Path]) -> list[str]:
-    """As few of each folder's last parts as tell it from the others."""
+    """For each folder the shortest end of its path that no other folder shares."""
     tails = [["/".join(root.parts[-n:]) for n in range(1, len(root.parts) + 1)] for root in roots]
     shared = Counter(tail for of_root in tails for tail in of_root)
     return [next(tail for tail in of_root if shared[tail] == 1) for of_root in tails]
@@ -77,17 +81,25 @@ def _read_run(root: Path, name: str) -> Run:
     log = [row for stage in LOGGED for row in read_logs(folder.stage(stage), stage)]
     usage = json.loads(folder.usage.read_text()) if folder.usage.exists() else {}
     recipe = str(config.get("recipe") or folder.root.name)
-    return Run(name, folder, recipe, OmegaConf.select(config, "gsr.seed"), evaluations, log, usage)
+    return Run(
+        name=name,
+        folder=folder,
+        recipe=recipe,
+        seed=OmegaConf.select(config, "gsr.seed"),
+        evaluations=evaluations,
+        log=log,
+        usage=usage,
+    )
 
 
 def _order(name: str) -> tuple[int, list[tuple[str, int]]]:
-    """The stages of training first, in their order; then others by name, step-20 before step-100."""
+    """Sort key: the models of the chain first, in their order; then others by name, step-20 before step-100."""
     parts = [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", name)]
-    return (TRAINED.index(name) if name in TRAINED else len(TRAINED)), parts
+    return (CHAIN_MODELS.index(name) if name in CHAIN_MODELS else len(CHAIN_MODELS)), parts
 
 
 def group(runs: Sequence[Run]) -> list[Group]:
-    """Runs whose configurations are known, and the same but for seeds, are repeats of each other."""
+    """Group the runs: runs whose known configurations differ only in seeds are repeats of each other."""
     found: dict[str, list[Run]] = {}
     for run in runs:
         found.setdefault(_settings(run), []).append(run)
@@ -109,16 +121,16 @@ def _group_name(repeats: Sequence[Run]) -> str:
 def _pool(runs: Sequence[Run]) -> Sequence[Evaluation]:
     if len(runs) == 1:
         return runs[0].evaluations
-    by_run = [{one.name: one.episodes for one in run.evaluations} for run in runs]
-    shared = [name for name in by_run[0] if all(name in one for one in by_run)]
-    return [Evaluation.of(name, [episode for one in by_run for episode in one[name]]) for name in shared]
+    by_run = [{evaluation.name: evaluation.episodes for evaluation in run.evaluations} for run in runs]
+    shared = [name for name in by_run[0] if all(name in by_name for by_name in by_run)]
+    return [Evaluation.of(name, [episode for by_name in by_run for episode in by_name[name]]) for name in shared]
 
 
 def tokens(log: Sequence[LogRow]) -> dict[str, int | None]:
-    """Tokens that the trainers processed, prompts and responses alike; None where a stage was not trained."""
+    """Tokens that the trainers processed, of prompts and responses; None for a stage that was not trained."""
     return {
         "sft_tokens": _sum(row["data"].get(SFT_TOKENS) for row in log if row["stage"] in ("warmup", "sft")),
-        "grpo_tokens": _sum(row["data"].get(TRAIN_TOKENS) for row in log if row["stage"] == "train"),
+        "grpo_tokens": _sum(row["data"].get(GRPO_TOKENS) for row in log if row["stage"] == "train"),
     }
 
 

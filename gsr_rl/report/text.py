@@ -1,15 +1,18 @@
-"""What the report says of figures: sentences, and the cells of tables, as plain text."""
+"""The report's sentences about results, and the cells of its tables, as plain text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gsr_rl.report.figures import Evaluation, Figures, estimate
+from gsr_rl.metrics.all_metrics import Results
+from gsr_rl.metrics.logged import IDLE_STEPS
+from gsr_rl.report.results import Evaluation, with_interval
 from gsr_rl.stages.logs import LogRow
 
 # --- sentences --------------------------------------------------------------------------------------------------------
 
 
 def run_facts(report: Mapping[str, Any]) -> list[str]:
+    """What is known of a run: seed, duration, memory, and the correlation that the sync guard watches."""
     facts: list[str] = []
     if report["seed"] is not None:
         facts.append(f"seed {report['seed']}")
@@ -22,9 +25,9 @@ def run_facts(report: Mapping[str, Any]) -> list[str]:
     return facts
 
 
-def finding(figures: Figures) -> str:
-    """What the interval of the gap says, in words that claim no more than it does."""
-    low, high = figures["ci_low"], figures["ci_high"]
+def finding(results: Results) -> str:
+    """What the interval of the gap shows, and no more than that."""
+    low, high = results["ci_low"], results["ci_high"]
     if low is None or high is None:
         return "no refinements, so no gap"
     if low > 0:
@@ -34,34 +37,33 @@ def finding(figures: Figures) -> str:
     return "a gap has not been shown"
 
 
-def verdict(one: Evaluation) -> str:
-    """`finding` with its figures, and the rival of equal cost."""
-    figures, text = one.mean, f"{one.name}: {finding(one.mean)}"
-    if not one.is_refined:
+def verdict(evaluation: Evaluation) -> str:
+    """`finding` with its numbers, and the comparison with a vote of equal cost."""
+    results, text = evaluation.mean, f"{evaluation.name}: {finding(evaluation.mean)}"
+    if not evaluation.is_refined:
         return f"{text}."
-    text += f": a gap of {points(figures['refinement_gap'])} points, interval {interval(figures)}"
-    text += ", which includes 0" if figures["ci_low"] <= 0 <= figures["ci_high"] else ""
-    decided, for_it = figures["decided_n"], figures["decided_for_n"]
-    text += f"; {decided} of {figures['n']} problems decide it"
+    text += f": a gap of {points(results['refinement_gap'])} points, interval {interval(results)}"
+    text += ", which includes 0" if results["ci_low"] <= 0 <= results["ci_high"] else ""
+    decided, for_it = results["decided_n"], results["decided_for_n"]
+    text += f"; {decided} of {results['n']} problems decide it"
     text += f", {for_it} for the refinement." if decided else "."
-    more = estimate(figures, "equal_budget_gap")
-    if more["value"] is not None:
-        text += f" Against a vote of equally many responses, maj@{one.k + 1}: {difference(more)}."
+    equal_budget = with_interval(results, "equal_budget_gap")
+    if equal_budget["value"] is not None:
+        text += f" Against a vote of equally many responses, maj@{evaluation.k + 1}: {difference(equal_budget)}."
     return text
 
 
 def idle_steps(log: Sequence[LogRow]) -> list[str]:
-    """That GRPO had nothing to learn from in some of its steps, if so."""
-    key = "gsr/train/idle_steps"
-    steps = [row["data"][key] for row in log if row["stage"] == "train" and key in row["data"]]
+    """A note if some GRPO steps had no signal."""
+    steps = [row["data"][IDLE_STEPS] for row in log if row["stage"] == "train" and IDLE_STEPS in row["data"]]
     if not any(steps):
         return []
     idle = f"In {sum(steps):g} of {len(steps)} steps"
-    return [f"{idle} all groups had equal rewards, all right or all wrong: rewards taught nothing."]
+    return [f"{idle} all groups had equal rewards, all right or all wrong: the rewards taught nothing."]
 
 
-def change(step: Figures) -> str:
-    """What a stage has changed of selfref, likewise."""
+def change(step: Results) -> str:
+    """By how much a stage has changed selfref, with no more claims than the interval allows."""
     if step["change"] is None:
         return f"{step['from']} to {step['to']}: nothing to compare."
     moved = f"{points(step['change'])} points, interval {interval(step)}, over {step['n']} problems"
@@ -73,27 +75,32 @@ def change(step: Figures) -> str:
 
 
 def percent(rate: float | None) -> str:
+    """A rate in per cent, "-" if it is undefined."""
     return "-" if rate is None else f"{100 * rate:.1f} %"
 
 
 def points(difference: float | None) -> str:
+    """A difference of rates in points, with its sign, "-" if it is undefined."""
     return "-" if difference is None else f"{100 * difference:+.1f}"
 
 
-def interval(of: Figures) -> str:
-    low, high = of["ci_low"], of["ci_high"]
+def interval(estimate: Results) -> str:
+    """The interval of a difference, in points."""
+    low, high = estimate["ci_low"], estimate["ci_high"]
     return "-" if low is None or high is None else f"{points(low)} to {points(high)}"
 
 
-def difference(of: Figures) -> str:
-    return "-" if of["value"] is None else f"{points(of['value'])} ({interval(of)})"
+def difference(estimate: Results) -> str:
+    """A difference with its interval, in points."""
+    return "-" if estimate["value"] is None else f"{points(estimate['value'])} ({interval(estimate)})"
 
 
-def rate(of: Figures) -> str:
-    if of["value"] is None or of["ci_low"] is None:
-        return percent(of["value"])
-    return f"{percent(of['value'])} ({100 * of['ci_low']:.1f} to {100 * of['ci_high']:.1f})"
+def rate(estimate: Results) -> str:
+    """A rate with its interval, in per cent."""
+    value, low, high = (estimate[key] for key in ("value", "ci_low", "ci_high"))
+    return percent(value) if value is None or low is None else f"{percent(value)} ({100 * low:.1f} to {100 * high:.1f})"
 
 
-def number(of: Figures) -> str:
-    return "-" if of["value"] is None else f"{of['value']:,.0f}"
+def number(estimate: Results) -> str:
+    """An amount without its interval, such as tokens."""
+    return "-" if estimate["value"] is None else f"{estimate['value']:,.0f}"

@@ -1,4 +1,4 @@
-"""The report of a run: its figures recomputed here from the episode files in a second way, and what the page says."""
+"""The report of a run: its numbers computed a second time from the episode files, and what the page says."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from gsr_rl.episode import Episode, Response, read_episodes, write_episodes
 from gsr_rl.errors import UsageError
 from gsr_rl.report import command as report
-from gsr_rl.report.figures import Evaluation
+from gsr_rl.report.results import Evaluation
 from gsr_rl.report.text import idle_steps, verdict
 
 CORRELATION = "training/rollout_actor_probs_pearson_corr"
@@ -32,7 +32,7 @@ BASE = [
     episode("1111", "1", "1", id="a"),  # all wrong, agrees with the vote
     episode("0012", "1", "0", id="b"),  # vote right and lost
     episode("12-3", "0", "-", id="c"),  # all wrong and recovered, by an answer that no candidate has
-    episode("0112", "0", "0", id="d"),  # vote wrong and mended; with the extra one a tie of 0 and 1
+    episode("0112", "0", "0", id="d"),  # vote wrong and fixed; with the extra one a tie of 0 and 1
 ]
 SFT = [
     episode("0000", "0", "0", id="a"),
@@ -85,21 +85,21 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with its report, for tests that only read."""
+    """The same run with its report, for tests that only read."""
     root = make_run(tmp_path_factory.mktemp("run"))
     report.main([str(root)])
     return root
 
 
 def test_base_by_hand() -> None:
-    figures = Evaluation.of("base", BASE).entry()
-    assert list(figures) == [
+    entry = Evaluation.of("base", BASE).entry()
+    assert list(entry) == [
         "name", "n", "k", "pass@1", "pass@4", "maj@4", "maj@5", "selfref@4", "refinement_gap", "ci_low", "ci_high",
         "all_wrong_n", "all_wrong_recovery", "right_to_wrong", "wrong_to_right",
         "agrees_with_majority", "agrees_with_none", "direct_again", "selfref_swapped@4", "swapped_n",
     ]  # fmt: skip
-    assert figures["ci_low"] < figures["refinement_gap"] < figures["ci_high"]
-    assert {key: value for key, value in figures.items() if not key.startswith("ci_")} == pytest.approx(
+    assert entry["ci_low"] < entry["refinement_gap"] < entry["ci_high"]
+    assert {key: value for key, value in entry.items() if not key.startswith("ci_")} == pytest.approx(
         {
             "name": "base",
             "n": 4,
@@ -136,17 +136,17 @@ def test_report_json_is_recomputed_from_the_episode_files(reported: Path) -> Non
     for stage in written["stages"]:
         rows = read_episodes(reported / "episodes" / f"{stage['name']}.jsonl")
         n = len(rows)
-        flags = [[one.correct for one in row.candidates] for row in rows]
-        votes = [majority([one.answer for one in row.candidates]) for row in rows]
-        five = [majority([one.answer for one in row.candidates + row.extra_candidates]) for row in rows]
+        flags = [[response.correct for response in row.candidates] for row in rows]
+        votes = [majority([response.answer for response in row.candidates]) for row in rows]
+        five = [majority([response.answer for response in row.candidates + row.extra_candidates]) for row in rows]
         refined = [row.refinements[0].correct for row in rows]
-        assert stage["pass@1"] == pytest.approx(sum(sum(one) / 4 for one in flags) / n)
-        assert stage["pass@4"] == pytest.approx(sum(any(one) for one in flags) / n)
+        assert stage["pass@1"] == pytest.approx(sum(sum(flag) / 4 for flag in flags) / n)
+        assert stage["pass@4"] == pytest.approx(sum(any(flag) for flag in flags) / n)
         assert stage["maj@4"] == pytest.approx(sum(votes) / n)
         assert stage["maj@5"] == pytest.approx(sum(five) / n)
         assert stage["selfref@4"] == pytest.approx(sum(refined) / n)
         assert stage["refinement_gap"] == pytest.approx((sum(refined) - sum(votes)) / n)
-        assert stage["all_wrong_n"] == sum(not any(one) for one in flags)
+        assert stage["all_wrong_n"] == sum(not any(flag) for flag in flags)
 
 
 def test_run_facts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,7 +181,7 @@ def test_idle_steps() -> None:
     validation = {"gsr/val/toy/maj@4": 0.5}
 
     def log(*data: dict[str, float]) -> list[dict[str, Any]]:
-        return [{"stage": "train", "step": i, "data": one} for i, one in enumerate(data)]
+        return [{"stage": "train", "step": i, "data": values} for i, values in enumerate(data)]
 
     assert idle_steps(log(validation, idle, teaches))[0].startswith("In 1 of 2 steps")
     assert idle_steps(log(validation, teaches)) == idle_steps([]) == []
@@ -204,7 +204,7 @@ def test_page(reported: Path) -> None:
     assert cells["problems that decide the gap: for and against"] == ["2 and 1", "2 and 0"]
     assert cells["0"][0].startswith("50.0 % (") and cells["0"][0].endswith(" of 2") and cells["0"][1] == "-"
     assert cells["1"][0].startswith("100.0 % (") and cells["1"][0].endswith(" of 1")
-    assert "### Vote wrong, and mended\n\nProblem `c`" in text  # of sft, the last that was evaluated
+    assert "### Vote wrong, and fixed\n\nProblem `c`" in text  # of sft, the last that was evaluated
 
 
 def rows_of(text: str) -> dict[str, list[str]]:
@@ -268,9 +268,9 @@ def test_base_alone_without_refinements(tmp_path: Path) -> None:
 
 def test_several_datasets_count_the_same() -> None:
     rows = [episode("00", "0", dataset="x"), *(episode("11", "2", dataset="y", id=str(i)) for i in range(3))]
-    figures = Evaluation.of("base", rows).entry()
-    assert (figures["n"], figures["all_wrong_n"]) == (4, 3)
-    assert (figures["pass@1"], figures["agrees_with_majority"], figures["agrees_with_none"]) == (0.5, 0.5, 0.5)
+    entry = Evaluation.of("base", rows).entry()
+    assert (entry["n"], entry["all_wrong_n"]) == (4, 3)
+    assert (entry["pass@1"], entry["agrees_with_majority"], entry["agrees_with_none"]) == (0.5, 0.5, 0.5)
 
 
 def test_nothing_to_report(tmp_path: Path) -> None:
@@ -374,10 +374,10 @@ def test_repeats_are_compared_with_repeats(tmp_path: Path) -> None:
     for seed, episodes in enumerate((BASE, BASE)):
         write_config(tmp_path / f"run-{seed}" / "direct", seed, **{"gsr.k": "5"})
         write_episodes(tmp_path / f"run-{seed}" / "direct" / "episodes" / "sft.jsonl", episodes)
-    report.main([*folders, *(f"{one}/direct" for one in folders), "--out", str(tmp_path / "all")])
+    report.main([*folders, *(f"{folder}/direct" for folder in folders), "--out", str(tmp_path / "all")])
     written = json.loads((tmp_path / "all" / "report.json").read_text())
-    assert [one["name"] for one in written["runs"]] == ["run-0", "run-1", "run-0/direct", "run-1/direct"]
-    assert [one["name"] for one in written["pooled"]] == ["run-0 and 1 more", "run-0/direct and 1 more"]
+    assert [entry["name"] for entry in written["runs"]] == ["run-0", "run-1", "run-0/direct", "run-1/direct"]
+    assert [entry["name"] for entry in written["pooled"]] == ["run-0 and 1 more", "run-0/direct and 1 more"]
     (row,) = written["differences"]
     assert (row["run"], row["selfref@k"]["n"]) == ("run-0/direct and 1 more", 4)
     # the first refine SFT once and BASE once, those in direct BASE twice
@@ -393,8 +393,8 @@ def test_repeats_are_not_compared(tmp_path: Path) -> None:
 
 
 def test_several_runs_need_a_place_and_names(tmp_path: Path) -> None:
-    one, two = runs(tmp_path, {}, {})
+    first, second = runs(tmp_path, {}, {})
     with pytest.raises(UsageError, match="--out: missing"):
-        report.main([one, two])
+        report.main([first, second])
     with pytest.raises(UsageError, match="run-0 is given twice"):
-        report.main([one, one, "--out", str(tmp_path / "all")])
+        report.main([first, first, "--out", str(tmp_path / "all")])

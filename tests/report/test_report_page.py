@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from gsr_rl.episode import Episode, Response, write_episodes
 from gsr_rl.report import command
-from gsr_rl.report.figures import KINDS, NOT_REFINED, Evaluation
 from gsr_rl.report.html import EPISODES, html, sample, shortened
-from gsr_rl.report.pictures import gap_by_k
+from gsr_rl.report.plots import gap_by_k
+from gsr_rl.report.results import KINDS, NOT_REFINED, Evaluation
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)><!-- ]]> & \ud800"
 
@@ -95,7 +95,7 @@ def test_nothing_is_fetched(hostile: Page) -> None:
     assert links and all(link.startswith("#") or re.fullmatch(r"[\w.]+/?", link) for link in links)
     assert [tag for tag, _ in hostile.tags if tag in ("link", "iframe", "object", "embed", "base")] == []
     assert "@import" not in hostile.text and not re.search(r"url\((?!#)", hostile.text)
-    assert all(one.startswith("#") for one in hostile.attributes("xlink:href"))
+    assert all(link.startswith("#") for link in hostile.attributes("xlink:href"))
 
 
 def test_no_other_script_may_run(hostile: Page) -> None:
@@ -108,7 +108,7 @@ def test_no_other_script_may_run(hostile: Page) -> None:
 
 
 def evaluation(kinds: list[tuple[str, str]]) -> Evaluation:
-    """Episodes of given benchmarks and kinds; figures do not matter here."""
+    """Episodes of given benchmarks and kinds; results do not matter here."""
     rows = [episode("0", "0", id=str(at), dataset=dataset) for at, (dataset, _) in enumerate(kinds)]
     return Evaluation("m", rows, {}, {}, [kind for _, kind in kinds])
 
@@ -132,26 +132,26 @@ def test_what_is_left_out_is_counted() -> None:
     assert (len(model["episodes"]), model["total"]) == (EPISODES, EPISODES + 41)
     assert model["counts"] == {
         "all wrong, and recovered": 1,
-        "vote wrong, and mended": 0,
+        "vote wrong, and fixed": 0,
         "vote right, and lost": 0,
         "vote right, and kept": EPISODES + 40,
-        "vote wrong, and not mended": 0,
+        "vote wrong, and not fixed": 0,
         "vote tied": 0,
     }
     assert list(model["counts"]) == list(KINDS)
-    assert [one["id"] for one in model["episodes"] if one["kind"] == "all wrong, and recovered"] == ["c"]
+    assert [episode["id"] for episode in model["episodes"] if episode["kind"] == "all wrong, and recovered"] == ["c"]
 
 
 @pytest.mark.parametrize(
     ("candidates", "refinements", "kind"),
     [
         ("1123", "0", "all wrong, and recovered"),
-        ("1120", "0", "vote wrong, and mended"),
+        ("1120", "0", "vote wrong, and fixed"),
         ("0012", "1", "vote right, and lost"),
         ("0012", "01", "vote right, and lost"),
         ("0012", "0", "vote right, and kept"),
-        ("1123", "1", "vote wrong, and not mended"),
-        ("1120", "-", "vote wrong, and not mended"),
+        ("1123", "1", "vote wrong, and not fixed"),
+        ("1120", "-", "vote wrong, and not fixed"),
         ("0011", "0", "vote tied"),
         ("0011", "", NOT_REFINED),
     ],
@@ -181,12 +181,12 @@ def test_a_folder_of_evaluations(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "report.json").read_text())
     assert [stage["name"] for stage in report["stages"]] == order
     assert [stage["pass@1"] for stage in report["stages"]] == [0.5] * 5  # the mean of 1 and 0
-    assert [(one["from"], one["to"]) for one in report["selfref_changes"]] == [("base", "sft"), ("sft", "grpo")]
+    assert [(step["from"], step["to"]) for step in report["selfref_changes"]] == [("base", "sft"), ("sft", "grpo")]
     text = (tmp_path / "report.md").read_text()
     assert text.startswith(f"# {tmp_path.name}\n\n## Side by side")
     assert "| model |  | mean of benchmarks | aime | math |" in text
     page = Page((tmp_path / "report.html").read_text())
-    assert [json.loads(one)["name"] for one in page.scripts[:-1]] == order
+    assert [json.loads(script)["name"] for script in page.scripts[:-1]] == order
     assert "mean of benchmarks" in page.text
 
 
@@ -208,9 +208,9 @@ def test_headlines_are_on_one_scale() -> None:
 
 def test_models_at_several_k_make_one_curve() -> None:
     sizes = {"m-k2": "01", "m-k4": "0112", "other-k2": "01", "m-k3": "0112"}
-    picture = gap_by_k([Evaluation.of(name, [episode(candidates, "0")]) for name, candidates in sizes.items()])
-    assert picture is not None
-    assert [panel.title for panel in picture.panels] == ["m"]  # m-k3 is not of K = 3
+    plot = gap_by_k([Evaluation.of(name, [episode(candidates, "0")]) for name, candidates in sizes.items()])
+    assert plot is not None
+    assert [panel.title for panel in plot.panels] == ["m"]  # m-k3 is not of K = 3
     assert gap_by_k([Evaluation.of("m-k2", [episode("01", "0")]), Evaluation.of("m-k4", [episode("0112", "")])]) is None
 
 
@@ -231,5 +231,5 @@ def test_rounds_of_a_recursion(tmp_path: Path) -> None:
     assert first == ("25.0", "100.0", "+75.0", "+75.0")  # a tie and a wrong vote
     assert second == ("100.0", "100.0", "+0.0", "+75.0")
     assert [
-        one["round"] for one in json.loads(Page((tmp_path / "report.html").read_text()).scripts[0])["episodes"]
+        episode["round"] for episode in json.loads(Page((tmp_path / "report.html").read_text()).scripts[0])["episodes"]
     ] == [1, 2, 1, 2]

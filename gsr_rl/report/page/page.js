@@ -1,5 +1,5 @@
 "use strict";
-// The browser of the episodes. What models have written goes on the page as text alone.
+// The browser of the episodes. What models have written goes on the page only as text.
 {
   const PER_PAGE = 10;
   const ALL = "";
@@ -17,7 +17,7 @@
   function chosenModel() {
     if (!parsed.has(model.value)) {
       const whole = JSON.parse(document.getElementById(`model-${model.value}`).textContent);
-      for (const one of whole.episodes) one.searched = searched(one);
+      for (const episode of whole.episodes) episode.searched = searched(episode);
       parsed.set(model.value, whole);
     }
     return parsed.get(model.value);
@@ -25,7 +25,7 @@
 
   function searched(episode) {
     const responses = [...episode.candidates, ...episode.refinements];
-    const texts = responses.flatMap((one) => [one.text, one.answer ?? ""]);
+    const texts = responses.flatMap((response) => [response.text, response.answer ?? ""]);
     return [episode.id, episode.problem, episode.gold, ...texts].join("\n").toLowerCase();
   }
 
@@ -45,10 +45,10 @@
 
   function offerFilters() {
     const whole = chosenModel();
-    const datasets = [...new Set(whole.episodes.map((one) => one.dataset))].sort();
+    const datasets = [...new Set(whole.episodes.map((episode) => episode.dataset))].sort();
     offer(dataset, [[ALL, "all"], ...datasets.map((name) => [name, name])]);
     const kinds = Object.entries(whole.counts).map(([name, total]) => {
-      const here = whole.episodes.filter((one) => one.kind === name).length;
+      const here = whole.episodes.filter((episode) => episode.kind === name).length;
       return [name, here === total ? `${name} (${total})` : `${name} (${here} of ${total})`];
     });
     offer(kind, [[ALL, "all"], ...kinds]);
@@ -63,10 +63,10 @@
   function filter() {
     const wanted = text.value.toLowerCase();
     found = chosenModel().episodes.filter(
-      (one) =>
-        (dataset.value === ALL || one.dataset === dataset.value) &&
-        (kind.value === ALL || one.kind === kind.value) &&
-        one.searched.includes(wanted),
+      (episode) =>
+        (dataset.value === ALL || episode.dataset === dataset.value) &&
+        (kind.value === ALL || episode.kind === kind.value) &&
+        episode.searched.includes(wanted),
     );
     first = 0;
     show();
@@ -99,9 +99,9 @@
       ]),
       element("p", "problem", episode.problem),
       element("p", "", `Gold answer: ${episode.gold}`),
-      element("div", "responses", episode.candidates.map((one, i) => showResponse(`Candidate ${i + 1}`, one, ""))),
+      element("div", "responses", episode.candidates.map((candidate, i) => showResponse(`Candidate ${i + 1}`, candidate, ""))),
       element("p", "", [`${voted}: `, element("span", `verdict ${standing}`, standing)]),
-      element("div", "responses", episode.refinements.map((one, i) => showResponse(`Refinement ${i + 1}`, one, "refinement"))),
+      element("div", "responses", episode.refinements.map((refinement, i) => showResponse(`Refinement ${i + 1}`, refinement, "refinement"))),
     ]);
   }
 

@@ -1,4 +1,4 @@
-"""The figures of one evaluated model, computed once for the numbers, the tables, the pictures and the page alike."""
+"""The results of one evaluated model, computed once for the numbers, the tables, the plots and the page."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -6,21 +6,18 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from gsr_rl.episode import Episode
+from gsr_rl.episode import CHAIN_MODELS, Episode
 from gsr_rl.errors import UsageError
-from gsr_rl.metrics.all_metrics import evaluate
+from gsr_rl.metrics.all_metrics import Results, evaluate
 from gsr_rl.metrics.gap import MACRO, episode_scores, paired_change
 
-Figures = Mapping[str, Any]
-
-TRAINED = ("base", "sft", "grpo")  # the stages of one run, in their order
-# Each set of candidates with refinements is of one kind.
-KINDS: dict[str, Callable[[Figures], bool]] = {
+# Each set of candidates with refinements is of one kind. The tests are of its `episode_scores`.
+KINDS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "all wrong, and recovered": lambda s: s["pass@k"] == 0 and s["selfref@k"] > 0,
-    "vote wrong, and mended": lambda s: s["pass@k"] == 1 and s["maj@k"] < 0.5 and s["selfref@k"] > 0,
+    "vote wrong, and fixed": lambda s: s["pass@k"] == 1 and s["maj@k"] < 0.5 and s["selfref@k"] > 0,
     "vote right, and lost": lambda s: s["maj@k"] > 0.5 and s["selfref@k"] < 1,
     "vote right, and kept": lambda s: s["maj@k"] > 0.5 and s["selfref@k"] == 1,
-    "vote wrong, and not mended": lambda s: s["maj@k"] < 0.5 and s["selfref@k"] == 0,
+    "vote wrong, and not fixed": lambda s: s["maj@k"] < 0.5 and s["selfref@k"] == 0,
     "vote tied": lambda s: s["maj@k"] == 0.5,
 }
 NOT_REFINED = "not refined"
@@ -28,64 +25,72 @@ NOT_REFINED = "not refined"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's episodes and their figures.
+    """A model's episodes and their results.
 
-    `mean` holds the figures of the unweighted mean over the datasets, `by_dataset` those of each;
-    `kinds` one of KINDS, or NOT_REFINED, for each of the episodes.
+    Attributes:
+        name: of the model, as its file of episodes is called.
+        episodes: in the order of the file.
+        mean: the results of the unweighted mean over the datasets, as of `gsr_rl.metrics.all_metrics.evaluate`.
+        by_dataset: the results of each dataset.
+        kinds: of each episode one of KINDS, or NOT_REFINED.
     """
 
     name: str
     episodes: Sequence[Episode]
-    mean: Figures
-    by_dataset: Mapping[str, Figures]
+    mean: Results
+    by_dataset: Mapping[str, Results]
     kinds: Sequence[str]
 
     @classmethod
     def of(cls, name: str, episodes: Sequence[Episode]) -> "Evaluation":
-        """All figures of a model.
+        """Evaluate a model's episodes.
 
         Raises:
-            UsageError: the episodes do not go together (`gsr_rl.metrics.gap.summarize`); names the model.
+            UsageError: the episodes do not belong together (`gsr_rl.metrics.gap.summarize`); names the model.
         """
         try:
-            figures = evaluate(episodes)
+            by_dataset = evaluate(episodes)
         except UsageError as error:
             raise UsageError(f"episodes/{name}.jsonl: {error}") from error
-        return cls(name, episodes, figures.pop(MACRO), figures, [_kind(one) for one in episodes])
+        mean = by_dataset.pop(MACRO)
+        return cls(name, episodes, mean, by_dataset, [_kind(episode) for episode in episodes])
 
     def in_run(self, run: str) -> "Evaluation":
-        """The same under a name that tells whose it is."""
+        """The same evaluation, with the name of its run in its name."""
         return replace(self, name=f"{run}: {self.name}")
 
     @property
     def k(self) -> int:
+        """Number of candidates in a set."""
         return self.mean["k"]
 
     def methods(self) -> dict[str, str]:
-        """Names of the methods, as this K has them, by what they are called for any K."""
+        """Names of the methods for this K, by their names for any K: "maj@4" by "maj@K"."""
         k = self.k
         names = {f"{method}@K": f"{method}@{k}" for method in ("pass", "maj", "selfref", "first", "shortest", "bon")}
         return names | {"pass@1": "pass@1", "maj@(K+1)": f"maj@{k + 1}"}
 
     @property
     def is_refined(self) -> bool:
+        """Whether the episodes have refinements."""
         return self.mean["refinement_gap"] is not None
 
     @property
     def pool(self) -> int:
-        """The most responses of a problem over which there are votes in every dataset."""
-        return min(len(one["by_k"]) for one in self.by_dataset.values())
+        """The largest number of responses for which every dataset has a vote."""
+        return min(len(results["by_k"]) for results in self.by_dataset.values())
 
     def of_kind(self, kind: str) -> list[Episode]:
-        return [one for one, own in zip(self.episodes, self.kinds, strict=True) if own == kind]
+        """The episodes of one kind."""
+        return [episode for episode, own in zip(self.episodes, self.kinds, strict=True) if own == kind]
 
     def kind_counts(self) -> dict[str, int]:
-        """How many sets there are of each kind, in the order of KINDS."""
+        """The number of sets of each kind, in the order of KINDS."""
         found = Counter(self.kinds)
         return {kind: found[kind] for kind in (*KINDS, NOT_REFINED) if kind != NOT_REFINED or found[kind]}
 
     def entry(self) -> dict[str, Any]:
-        """An entry of "stages" in report.json."""
+        """The entry of this model under "stages" in report.json."""
         k, mean = self.k, self.mean
         rates = ("pass@1", f"pass@{k}", f"maj@{k}", f"maj@{k + 1}", f"selfref@{k}")
         gap = ("refinement_gap", "ci_low", "ci_high")
@@ -101,10 +106,10 @@ class Evaluation:
         }
 
 
-def estimate(figures: Figures, key: str) -> Figures:
-    """A figure at the top of an evaluation's with its interval, in the form of the nested ones."""
-    low, high = figures["ci"].get(key, (None, None))
-    return {"value": figures[key], "ci_low": low, "ci_high": high}
+def with_interval(results: Results, key: str) -> Results:
+    """A statistic at the top of the results with its interval, in the form that nested statistics have."""
+    low, high = results["ci"].get(key, (None, None))
+    return {"value": results[key], "ci_low": low, "ci_high": high}
 
 
 def _kind(episode: Episode) -> str:
@@ -115,8 +120,8 @@ def _kind(episode: Episode) -> str:
 
 
 def changes(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """What each stage of training has changed of selfRef@K against the one before it."""
-    trained = [one for one in evaluations if one.name in TRAINED]
+    """By how much each stage of training has changed selfRef@K, compared with the stage before it."""
+    trained = [evaluation for evaluation in evaluations if evaluation.name in CHAIN_MODELS]
     return [
         {"from": before.name, "to": after.name, **paired_change(before.episodes, after.episodes, "selfref@k")}
         for before, after in pairwise(trained)
@@ -124,12 +129,14 @@ def changes(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
 
 
 def differences(first: Sequence[Evaluation], other: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """How a run's stages differ from the same stages of another, where they have problems but not episodes in common.
+    """How the stages of a run differ from the same stages of the first run.
 
-    "rival" sets the first run's selfRef@K against a vote of as many responses, maj@(K+1), of the other run's model.
+    Stages with the same episodes, or without a problem in common, are left out. "rival" compares the first run's
+    selfRef@K with maj@(K+1) of the other run's model, a vote of equally many responses.
     """
-    by_name = {one.name: one.episodes for one in first}
-    stages = [(one.name, by_name[one.name], one.episodes) for one in other if one.name in by_name]
+    by_name = {evaluation.name: evaluation.episodes for evaluation in first}
+    shared = [evaluation for evaluation in other if evaluation.name in by_name]
+    stages = [(evaluation.name, by_name[evaluation.name], evaluation.episodes) for evaluation in shared]
     rows = [
         {
             "name": name,

@@ -1,4 +1,4 @@
-"""Pictures as small panels: one PNG of all of them for Markdown, one inline SVG each for the page."""
+"""Plots as small panels: one PNG with all panels of a plot for Markdown, one inline SVG per panel for the page."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from gsr_rl.files import replacing
 WIDTH = 4.6  # inches of a panel
 _COLUMNS = 3
 _INK = "#1f2328"
-# Of middling lightness, so that they can be told from a white ground and from a dark one.
+# Their lightness is in the middle, so that they stand out against a white background and against a dark one.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#3b7dd8", "#d9711c", "#2e9962", "#9a63c9", "#7d8590"
 _STYLE: dict[Any, Any] = {
     "axes.prop_cycle": f"cycler(color={[BLUE, ORANGE, GREEN, PURPLE, '#d1495b', '#2a9aa8', '#8f8a22', GREY]})",
@@ -28,9 +28,9 @@ _STYLE: dict[Any, Any] = {
     "legend.handletextpad": 0.4,
     "legend.columnspacing": 1.2,
     "font.size": 9,
-    # A name of a model or a benchmark is no formula.
+    # The name of a model or a benchmark is not a formula.
     "text.parse_math": False,
-    # Text stays text, and two runs of the report give the same file.
+    # Text stays text, and two reports on the same results are the same file.
     "svg.fonttype": "none",
     "svg.hashsalt": "gsr-rl",
 }
@@ -38,31 +38,35 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Panel:
+    """A small plot with a title; `paint` draws it."""
+
     title: str
     paint: Callable[[Axes], None]
     height: float = 2.8  # inches
 
 
 @dataclass(frozen=True)
-class Picture:
+class Plot:
+    """Panels that belong together; `name` is that of its PNG, without suffix."""
+
     name: str
     caption: str
     panels: Sequence[Panel]
 
 
-def save_png(picture: Picture, folder: Path) -> str:
-    """Write `<folder>/<name>.png` with all panels; returns its path relative to the page beside `folder`."""
-    columns = min(_COLUMNS, len(picture.panels))
-    lines = ceil(len(picture.panels) / columns)
-    height = max(panel.height for panel in picture.panels) + 0.4
-    with rc_context(_STYLE), replacing(folder / f"{picture.name}.png") as temporary:
+def save_png(plot: Plot, folder: Path) -> str:
+    """Write `<folder>/<name>.png` with all panels. Returns its path relative to the page beside `folder`."""
+    columns = min(_COLUMNS, len(plot.panels))
+    lines = ceil(len(plot.panels) / columns)
+    height = max(panel.height for panel in plot.panels) + 0.4
+    with rc_context(_STYLE), replacing(folder / f"{plot.name}.png") as temporary:
         figure = Figure(figsize=(columns * WIDTH, lines * height), layout="constrained")
         parts = figure.subfigures(lines, columns, squeeze=False).flat
-        for panel, part in zip(picture.panels, parts, strict=False):
+        for panel, part in zip(plot.panels, parts, strict=False):
             part.suptitle(panel.title)
             _paint(panel, part)
         figure.savefig(temporary, format="png", dpi=110)
-    return f"{folder.name}/{picture.name}.png"
+    return f"{folder.name}/{plot.name}.png"
 
 
 def svg(panel: Panel) -> str:
