@@ -1,10 +1,9 @@
 """The logs of a training stage over all its starts: metrics.jsonl, one W&B run, TensorBoard.
 
-verl's file logger truncates its file whenever it starts, and verl gives W&B no run id, so that each start would be a
-run of its own. Here each start gets a file of its own, and W&B the same id.
+verl's file logger truncates its file whenever it starts. And verl gives W&B no run id, so that each start would be
+another run. Here each start gets a file of its own, and all starts get the same W&B run id.
 """
 
-import json
 import netrc
 import os
 import uuid
@@ -13,15 +12,16 @@ from typing import Any
 from urllib.parse import urlparse
 
 from gsr_rl.errors import UsageError
+from gsr_rl.files import read_jsonl
 
 LogRow = dict[str, Any]  # {"stage", "step", "data"}
 
 
 def open_logs(folder: Path) -> dict[str, str]:
-    """Set aside what an earlier start of the stage in `folder` logged, and make room for this one.
+    """Rename the log of an earlier start of the stage in `folder`, so that this start can write its own.
 
     Returns:
-        Environment variables of the training processes; what the user has set of them stays.
+        Environment variables for the training processes. Those that the user has set keep their values.
     """
     folder.mkdir(parents=True, exist_ok=True)
     current = folder / "metrics.jsonl"
@@ -38,22 +38,22 @@ def open_logs(folder: Path) -> dict[str, str]:
 
 
 def read_logs(folder: Path, stage: str) -> list[LogRow]:
-    """What the stage in `folder` has logged, each step once: a later start takes back the steps that it does again.
+    """The log of the stage in `folder`, with each step once. A step that a later start repeats counts as it did there.
 
     Raises:
-        UsageError: names file and line where one is not of verl's file logger.
+        UsageError: a line is not from verl's file logger; names file and line.
     """
     rows: list[LogRow] = []
     for path in _starts(folder):
-        again = _read(path, stage)
-        if again:
-            rows = [row for row in rows if row["step"] < again[0]["step"]]
-        rows += again
+        later = _read(path, stage)
+        if later:
+            rows = [row for row in rows if row["step"] < later[0]["step"]]
+        rows += later
     return rows
 
 
 def _starts(folder: Path) -> list[Path]:
-    """The files of all starts, in order; the last one's has no number."""
+    """The files of all starts, in order. The file of the last start has no number."""
     earlier = sorted(folder.glob("metrics.*.jsonl"), key=lambda path: int(path.name.split(".")[1]))
     current = folder / "metrics.jsonl"
     return [*earlier, *([current] if current.exists() else [])]
@@ -61,13 +61,11 @@ def _starts(folder: Path) -> list[Path]:
 
 def _read(path: Path, stage: str) -> list[LogRow]:
     rows: list[LogRow] = []
-    # A line that is still being written has no end yet.
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
+    for where, row in read_jsonl(path, still_written=True):
         try:
-            row = json.loads(line)
             rows.append({"stage": stage, "step": int(row["step"]), "data": dict(row["data"])})
         except (ValueError, TypeError, KeyError):
-            raise UsageError(f"{path}:{number}: not a line of verl's file logger; remove it") from None
+            raise UsageError(f"{where}: not a line of verl's file logger; remove it") from None
     return rows
 
 
@@ -79,6 +77,7 @@ def _wandb_run_id(folder: Path) -> str:
 
 
 def has_wandb_account() -> bool:
+    """Whether W&B would find an API key: in the environment, or in .netrc for the configured host."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""

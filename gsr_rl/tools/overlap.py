@@ -1,4 +1,4 @@
-"""`gsr-rl overlap`: which problems of one file stand in others.
+"""`gsr-rl overlap`: which problems of one file are also in others.
 
 gsr-rl overlap --train FILE --eval FILE_OR_SET ... --out OUT.jsonl
 """
@@ -23,12 +23,12 @@ def main(arguments: Sequence[str]) -> None:
     The training problems are read one by one, so that a file of any length takes little memory.
 
     Raises:
-        UsageError: a file cannot be read, or a row has no id or problem; names file, row and mend.
+        UsageError: a file cannot be read, or a row has no id or problem; names file and row, and says how to fix it.
     """
     parser = argparse.ArgumentParser(
         prog="gsr-rl overlap",
-        description="Find training problems that stand in evaluation sets: the same but for spelling, or with 13 words "
-        "in a row in common. Files are JSON lines, CSV or parquet with the columns id and problem.",
+        description="Find training problems that are also in evaluation sets: problems that differ only in spelling, "
+        "or share 13 words in a row. Files are JSON lines, CSV or parquet with the columns id and problem.",
     )
     parser.add_argument("--train", required=True, metavar="FILE", help="problems to train on")
     parser.add_argument("--eval", required=True, nargs="+", metavar="FILE", help="evaluation problems, or a set's name")
@@ -45,8 +45,8 @@ def main(arguments: Sequence[str]) -> None:
             where = f"{options.train}: row {number}"
             read += 1
             overlaps = index.overlaps(text_of(row["id"], "id", where), text_of(row["problem"], "problem", where))
-            file.writelines(json.dumps(asdict(one)) + "\n" for one in overlaps)
-            pairs.update((one.eval_dataset, one.match) for one in overlaps)
+            file.writelines(json.dumps(asdict(overlap)) + "\n" for overlap in overlaps)
+            pairs.update((overlap.eval_dataset, overlap.match) for overlap in overlaps)
             found += bool(overlaps)
     for dataset in sorted({dataset for dataset, _ in pairs}):
         same, similar = pairs[dataset, "exact"], pairs[dataset, "13gram"]

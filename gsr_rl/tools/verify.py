@@ -1,39 +1,37 @@
-"""`gsr-rl verify`: the verifier against labelled cases, and golds that it cannot read.
+"""`gsr-rl verify`: tests the verifier on labelled cases, and finds gold answers that it cannot parse.
 
 gsr-rl verify --cases FILE.jsonl [--json OUT.json]
 gsr-rl verify --golds FILE.jsonl [--json OUT.json]
 """
 
 import argparse
-import json
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from tqdm import tqdm
+
 from gsr_rl.errors import UsageError
-from gsr_rl.files import parse_object, replacing
+from gsr_rl.files import read_jsonl, write_json
 from rewards.answers import parseable
 from rewards.pool import shared
 from rewards.verifier import verify
 
-_MAX_SECONDS = 10.0
-_PROGRESS_EVERY = 5.0  # seconds
+_MAX_SECONDS = 10.0  # of a verdict, unless the case says otherwise
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the tool.
 
     Raises:
-        UsageError: a file cannot be read, or a row is no case; names file, line, key and mend.
+        UsageError: a file cannot be read, or a row is no case; names file, line and key, and says how to fix it.
     """
     parser = argparse.ArgumentParser(prog="gsr-rl verify", description="Measure the maths verifier on files.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--cases", metavar="FILE.jsonl", help='rows {"response", "gold", "expected", "kind"}')
     what.add_argument("--golds", metavar="FILE.jsonl", help='problems with their "answer" (or "gold")')
-    parser.add_argument("--json", metavar="OUT.json", help="write the figures there")
+    parser.add_argument("--json", metavar="OUT.json", help="write the results there")
     options = parser.parse_args(arguments)
     if options.cases:
         report = judge_cases(list(_read(options.cases, _case)))
@@ -42,15 +40,18 @@ def main(arguments: Sequence[str]) -> None:
         report = check_golds(list(_read(options.golds, _gold)))
         _print_golds(report)
     if options.json:
-        with replacing(options.json) as temporary:
-            temporary.write_text(json.dumps(report, indent=1) + "\n")
+        write_json(options.json, report)
 
 
 def judge_cases(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Figures of the verifier on cases: agreement by kind, errors of both sorts, times.
+    """Measure the verifier on cases: agreement by kind, false positives and negatives, times.
 
-    A case agrees if the verdict is the expected one and came within its `max_seconds`. A verdict that raised or came
-    later counts under `no_crash_violations`. Cases without `expected` are judged, and listed under `verdicts`.
+    A case agrees if the verdict is as expected and came within the case's `max_seconds`. A verdict that raised an
+    exception or came later counts under `no_crash_violations`. Cases without `expected` are judged too, and listed
+    under `verdicts`.
+
+    Args:
+        cases: with "line", "response", "gold", "expected", "kind" and "max_seconds".
     """
     shared.warm_up()
     results = [_judge(case) for case in _with_progress(cases)]
@@ -74,8 +75,8 @@ def judge_cases(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "max_s": seconds[-1] if seconds else 0.0,
         "by_kind": dict(sorted(by_kind.items())),
         "reasons": dict(Counter(result["reason"] for result in results)),
-        "disagreements": [{key: r[key] for key in shown} for r in labelled if not r["agrees"]],
-        "verdicts": [{key: r[key] for key in shown} for r in results if r["expected"] is None],
+        "disagreements": [{key: result[key] for key in shown} for result in labelled if not result["agrees"]],
+        "verdicts": [{key: result[key] for key in shown} for result in results if result["expected"] is None],
     }
 
 
@@ -94,7 +95,11 @@ def _judge(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_golds(golds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Golds that only their own spelling could match ("unparseable"), or not even that ("not_accepted")."""
+    """Find golds that only their own spelling matches ("unparseable"), or that not even it matches ("not_accepted").
+
+    Args:
+        golds: with "line" and "gold".
+    """
     unparseable, not_accepted = [], []
     for row in _with_progress(golds):
         if not parseable(row["gold"]):
@@ -111,16 +116,10 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
 # --- input and output -------------------------------------------------------------------------------------------------
 
 
-def _read(path: str, check: Any) -> Iterator[dict[str, Any]]:
-    try:
-        lines = Path(path).read_bytes().split(b"\n")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; give a JSON Lines file") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        yield {"line": number, **check(parse_object(line, where), where)}
+def _read(path: str, check: Callable[[dict[str, Any], str], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for where, row in read_jsonl(path):
+        number = int(where.rpartition(":")[2])
+        yield {"line": number, **check(row, where)}
 
 
 def _case(row: dict[str, Any], where: str) -> dict[str, Any]:
@@ -145,22 +144,17 @@ def _gold(row: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _with_progress(rows: Sequence[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    last = time.monotonic()
-    for done, row in enumerate(rows):
-        yield row
-        if time.monotonic() - last > _PROGRESS_EVERY:
-            last = time.monotonic()
-            print(f"gsr-rl verify: {done + 1} of {len(rows)}", file=sys.stderr, flush=True)
+    return tqdm(rows, desc="gsr-rl verify", unit=" rows", delay=5, mininterval=5)
 
 
 def _print_cases(report: dict[str, Any]) -> None:
-    for kind, figures in report["by_kind"].items():
-        print(f"{kind or '(no kind)':24} {figures['agree']:5} of {figures['n']}")
-    for one in report["disagreements"]:
-        print(f"line {one['line']} {one['kind']}: expected {one['expected']}, {one['reason']}", end="")
-        print(f"  answer {one['answer']!r}  gold {one['gold'][:200]!r}  {one['seconds']:.2f} s")
-    for one in report["verdicts"]:
-        print(f"line {one['line']}: {one['reason']}  answer {one['answer']!r}  gold {one['gold'][:200]!r}")
+    for kind, counts in report["by_kind"].items():
+        print(f"{kind or '(no kind)':24} {counts['agree']:5} of {counts['n']}")
+    for case in report["disagreements"]:
+        print(f"line {case['line']} {case['kind']}: expected {case['expected']}, {case['reason']}", end="")
+        print(f"  answer {case['answer']!r}  gold {case['gold'][:200]!r}  {case['seconds']:.2f} s")
+    for case in report["verdicts"]:
+        print(f"line {case['line']}: {case['reason']}  answer {case['answer']!r}  gold {case['gold'][:200]!r}")
     print(
         f"{report['agree']} of {report['n']} agree; {report['false_positive']} false positive, "
         f"{report['false_negative']} false negative, {report['timeouts']} timeouts, "

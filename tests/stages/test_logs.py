@@ -56,8 +56,18 @@ def test_one_wandb_run_over_all_starts(tmp_path: Path, monkeypatch: pytest.Monke
     assert open_logs(tmp_path / "a")["WANDB_MODE"] == "disabled"
 
 
-@pytest.mark.parametrize("line", ["oops", "[]", '{"step": 1}', '{"step": "x", "data": {}}', '{"step": 1, "data": 2}'])
-def test_bad_log(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("oops", "not JSON"),
+        ("[]", "not an object"),
+        *(
+            (line, "not a line of verl's file logger; remove it")
+            for line in ('{"step": 1}', '{"step": "x", "data": {}}', '{"step": 1, "data": 2}')
+        ),
+    ],
+)
+def test_bad_log(tmp_path: Path, line: str, complaint: str) -> None:
     (tmp_path / "metrics.jsonl").write_text(f'{{"step": 0, "data": {{}}}}\n{line}\n')
-    with pytest.raises(UsageError, match=r"metrics.jsonl:2: not a line"):
+    with pytest.raises(UsageError, match=rf"metrics\.jsonl:2: {complaint}"):
         read_logs(tmp_path, "train")

@@ -9,8 +9,17 @@ import pytest
 
 from gsr_rl.cli import main
 from gsr_rl.episode import Episode, Response
-from gsr_rl.metrics.gap import summarize
-from gsr_rl.metrics.logged import train_metrics, val_metrics
+from gsr_rl.metrics.gap import MACRO, summarize
+from gsr_rl.metrics.logged import (
+    CANDIDATE,
+    REFINEMENT,
+    TABLE,
+    TRAINER_METRICS,
+    VERL_METRICS,
+    train_metrics,
+    val_metrics,
+    validation_metric,
+)
 from gsr_rl.tools.dashboard import SECTIONS
 
 
@@ -25,17 +34,16 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def logged() -> set[str]:
-    """Names of what a step of training, a validation and SFT log."""
+    """Names of all metrics that a step of training, a validation and SFT log."""
     keys = ["p_0_0", "p_1_0", "p_2_0"]
     numbers = ("reward", "correct", "response_len", "prompt_len", "cut_off", "no_answer", "reward_failed")
     tag = dict.fromkeys(numbers, 0)
-    tags = [{"stage": stage, **tag} for stage in ("candidate", "candidate", "refinement")]
+    tags = [{"stage": stage, **tag} for stage in (CANDIDATE, CANDIDATE, REFINEMENT)]
     right, wrong = Response("a", "1", True), Response("b", "2", False)
     sets = [((right, right), (wrong,)), ((wrong, wrong), (right,))]
     episodes = [Episode(str(at), "aime", "?", "1", *responses) for at, responses in enumerate(sets)]
-    of_trainers = {"gsr/train/skipped_steps", "gsr/train/idle_steps"}
-    of_others = {"training/rollout_actor_probs_pearson_corr", "train/loss", *of_trainers}
-    return {*train_metrics(keys, tags), *val_metrics(summarize(episodes), {"aime": 0}), *of_others}
+    ours = {*train_metrics(keys, tags), *val_metrics(summarize(episodes), {"aime": 0})}
+    return ours | {*TRAINER_METRICS, *VERL_METRICS}
 
 
 def test_what_it_shows_is_logged() -> None:
@@ -46,8 +54,8 @@ def test_what_it_shows_is_logged() -> None:
         plot.pattern: {name for name in names if re.fullmatch(plot.pattern, name)} for plot in plots if plot.pattern
     }
     assert list(matched.values()) == [
-        {f"gsr/val/macro/{name}" for name in ("selfref@2", "maj@2", "pass@1", "pass@2")},
-        {"gsr/val/aime/refinement_gap", "gsr/val/macro/refinement_gap"},
+        {validation_metric(MACRO, name) for name in ("selfref@2", "maj@2", "pass@1", "pass@2")},
+        {validation_metric(dataset, "refinement_gap") for dataset in ("aime", MACRO)},
     ]
 
 
@@ -60,19 +68,24 @@ def test_without_a_login_the_specification_is_written(tmp_path: Path, capsys: py
     assert "not saved, which needs a W&B login" in out
     written = json.loads((tmp_path / "sub" / "spec.json").read_text())
     assert (written["entity"], written["project"]) == ("us", "gaps")
-    section: dict[str, Any] = written["spec"]["section"]
-    sections = section["panelBankConfig"]["sections"]
-    assert [one["name"] for one in sections] == [*SECTIONS, "Episodes of the last validation"]
-    assert all(one["isOpen"] for one in sections)
+    specified: dict[str, Any] = written["spec"]["section"]
+    sections = specified["panelBankConfig"]["sections"]
+    assert [section["name"] for section in sections] == [*SECTIONS, "Episodes of the last validation"]
+    assert all(section["isOpen"] for section in sections)
     gap = sections[0]["panels"][0]
     assert gap["viewType"] == "Run History Line Plot"
-    assert gap["config"]["metrics"] == [f"gsr/val/macro/{name}" for name in ("refinement_gap", "ci_low", "ci_high")]
+    assert gap["config"]["metrics"] == [
+        validation_metric(MACRO, name) for name in ("refinement_gap", "ci_low", "ci_high")
+    ]
     pattern = sections[0]["panels"][1]["config"]
-    assert (pattern["useMetricRegex"], pattern["metricRegex"]) == (True, r"gsr/val/macro/(selfref|maj|pass)@[0-9]+")
-    assert sections[0]["name"] == "Refinement Gap" and '"gsr/val/episodes"' in json.dumps(sections[-1]["panels"])
-    (runs,) = section["runSets"]
+    assert (pattern["useMetricRegex"], pattern["metricRegex"]) == (
+        True,
+        validation_metric(MACRO, r"(selfref|maj|pass)@[0-9]+"),
+    )
+    assert sections[0]["name"] == "Refinement Gap" and f'"{TABLE}"' in json.dumps(sections[-1]["panels"])
+    (runs,) = specified["runSets"]
     assert runs["search"]["query"] == "quickstart"
-    assert "summary:gsr/val/macro/refinement_gap" in runs["runFeed"]["columnPinned"]
+    assert f"summary:{validation_metric(MACRO, 'refinement_gap')}" in runs["runFeed"]["columnPinned"]
 
 
 @pytest.mark.usefixtures("nobody")

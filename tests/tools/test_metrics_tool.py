@@ -1,4 +1,4 @@
-"""gsr-rl metrics: the figures of a file that others could have written, and every way in which it can be wrong."""
+"""gsr-rl metrics: the statistics of a file that others could have written, and every way in which it can be wrong."""
 
 import json
 import random
@@ -47,15 +47,15 @@ def write(path: Path, rows: list[dict[str, Any]]) -> str:
     return str(path)
 
 
-def figures(tmp_path: Path, rows: list[dict[str, Any]], *more: str) -> dict[str, Any]:
-    out = tmp_path / "deep" / "figures.json"
+def results(tmp_path: Path, rows: list[dict[str, Any]], *more: str) -> dict[str, Any]:
+    out = tmp_path / "deep" / "results.json"
     assert main(["metrics", "--episodes", write(tmp_path / "rows.jsonl", rows), "--json", str(out), *more]) == 0
-    assert [one.name for one in out.parent.iterdir()] == ["figures.json"]
+    assert [path.name for path in out.parent.iterdir()] == ["results.json"]
     return json.loads(out.read_text())
 
 
 def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = figures(tmp_path, ROWS)
+    found = results(tmp_path, ROWS)
     assert list(found) == ["toy", "macro"]
     expected = {
         "n": 3,
@@ -76,20 +76,20 @@ def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "toy: 3 problems, 4 sets of 4: pass@1 20.8 %, pass@4 66.7 %, maj@4 33.3 %, selfref@4 41.7 %" in printed.out
     assert "gap +8.3 points (" in printed.out
     assert "3 problems decide it, 2 of them for the refinement" in printed.out
-    assert f"figures in {tmp_path}" in printed.out
-    # of the 24 responses four leave the answer to their text, and two have a verdict
-    assert "4 answers were taken from texts, 22 responses were judged" in printed.err
+    assert f"statistics in {tmp_path}" in printed.out
+    # Four of the 24 responses leave the answer to their text, and two have a verdict.
+    assert "4 answers were extracted from texts, 22 responses were judged" in printed.err
 
 
 def test_the_order_of_rows_does_not_matter(tmp_path: Path) -> None:
     other = [row | {"dataset": "other"} for row in ROWS]
     rows = ROWS + other
-    assert figures(tmp_path, random.Random(0).sample(rows, len(rows))) == figures(tmp_path, rows)
+    assert results(tmp_path, random.Random(0).sample(rows, len(rows))) == results(tmp_path, rows)
 
 
 def test_no_refinements_are_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bare = [{key: value for key, value in row.items() if key != "refinements"} | {"dataset": "bare"} for row in ROWS]
-    found = figures(tmp_path, ROWS + bare)
+    found = results(tmp_path, ROWS + bare)
     refined = ("selfref@4", "refinement_gap", "ci_low", "ci_high", "all_wrong_recovery", "right_to_wrong")
     assert {found["bare"][key] for key in refined} == {None}
     assert found["bare"]["maj@4"] == found["toy"]["maj@4"]
@@ -106,7 +106,7 @@ def test_unequal_k(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not (tmp_path / "out.json").exists()
     assert main(["metrics", "--episodes", path, "--k", "4"]) == 2
     assert "toy/s has 3 candidates; k=4 must be from 1 to their number" in capsys.readouterr().err
-    found = figures(tmp_path, [ROWS[0], ROWS[3] | {"candidates": [{"answer": "3"}] * 3}], "--k", "2")["toy"]
+    found = results(tmp_path, [ROWS[0], ROWS[3] | {"candidates": [{"answer": "3"}] * 3}], "--k", "2")["toy"]
     # of the pairs of 1/2, 1/2, 3, - one is right, two are tied, and three have - in them, of which two are right
     assert found["maj@2"] == pytest.approx((1 + 2 / 2 + 2) / 6 / 2)
     assert (found["k"], found["pass@2"], found["selfref@2"]) == (2, pytest.approx(5 / 6 / 2), None)
@@ -139,5 +139,5 @@ def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_mixture_of_models_is_remarked_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    figures(tmp_path, [row | {"model": "A", "refiner": name} for row, name in zip(ROWS, "BBBC", strict=True)])
+    results(tmp_path, [row | {"model": "A", "refiner": name} for row, name in zip(ROWS, "BBBC", strict=True)])
     assert "rows of 2 pairs of model and refiner count as repeats" in capsys.readouterr().err

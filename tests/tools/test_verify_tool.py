@@ -1,4 +1,4 @@
-"""gsr-rl verify: figures on cases, golds that cannot be read, bad rows."""
+"""gsr-rl verify: counts on cases, golds that cannot be parsed, bad rows."""
 
 import json
 from pathlib import Path
@@ -24,8 +24,8 @@ def write(path: Path, rows: list[Any]) -> str:
     return str(path)
 
 
-def test_figures_on_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "deep" / "figures.json"
+def test_counts_on_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "deep" / "report.json"
     assert main(["verify", "--cases", write(tmp_path / "cases.jsonl", CASES), "--json", str(out)]) == 0
     report = json.loads(out.read_text())
     counts = ("n", "agree", "false_positive", "false_negative", "timeouts", "no_crash_violations")
@@ -36,14 +36,14 @@ def test_figures_on_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         "heavy": {"n": 1, "agree": 1},
         "integer": {"n": 3, "agree": 2},
     }
-    assert [one["line"] for one in report["disagreements"]] == [3, 4, 6]
-    assert [(one["line"], one["reason"]) for one in report["verdicts"]] == [(7, "no_answer")]
+    assert [case["line"] for case in report["disagreements"]] == [3, 4, 6]
+    assert [(case["line"], case["reason"]) for case in report["verdicts"]] == [(7, "no_answer")]
     assert 0 <= report["p50_ms"] <= report["p99_ms"] <= 1e3 * report["max_s"]
     assert "3 of 6 agree; 1 false positive, 1 false negative" in capsys.readouterr().out
-    assert [path.name for path in out.parent.iterdir()] == ["figures.json"]
+    assert [path.name for path in out.parent.iterdir()] == ["report.json"]
 
 
-def test_golds_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_golds_that_cannot_be_parsed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"answer": "6"}, {"gold": "x for which it holds"}, {"answer": 7}, {"answer": r"\frac{1}{"}, {"answer": " "}]
     assert main(["verify", "--golds", write(tmp_path / "problems.jsonl", rows)]) == 0
     printed = capsys.readouterr().out
