@@ -1,10 +1,11 @@
 """Metrics of a training step by stage, and names of validation metrics."""
 
+from pathlib import Path
 from typing import Any
 
 from pytest import approx
 
-from gsr_rl.metrics.logged import train_metrics, val_metrics
+from gsr_rl.metrics.logged import STAGES, TABLE, TRAINER_METRICS, VERL_METRICS, train_metrics, val_metrics
 
 
 def tag(stage: str, reward: float, length: int = 10, **more: Any) -> dict[str, Any]:
@@ -110,3 +111,23 @@ def test_validation_metrics_are_named_by_dataset_and_undefined_ones_left_out() -
         "gsr/val/macro/n": 3.0,
         "gsr/val/macro/pass@1": 0.5,
     }
+
+
+def test_names_that_trainers_log() -> None:
+    assert TRAINER_METRICS == ("gsr/train/skipped_steps", "gsr/train/idle_steps", "gsr/train/rows_left_out")
+    assert VERL_METRICS == (
+        "training/rollout_actor_probs_pearson_corr",
+        "perf/total_num_tokens",
+        "train/loss",
+        "train/global_tokens",
+    )
+    assert (TABLE, STAGES) == ("gsr/val/episodes", ("candidate", "refinement"))
+
+
+def test_every_name_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    _, names = page.split("## Names in the logs")
+    logged = step(("a", [tag("candidate", 1.0), tag("refinement", 0.0)]))
+    missing = [name for name in (*logged, *TRAINER_METRICS) if f"`{name.rpartition('/')[2]}`" not in names]
+    missing += [name for name in (*VERL_METRICS, TABLE) if f"`{name}`" not in names]
+    assert missing == []
