@@ -1,11 +1,11 @@
-"""How often 95 % intervals hold the truth: ours beside textbook ones, over simulated evaluations whose truth is known.
+"""How often 95 % intervals hold the truth: ours and textbook ones, over simulated evaluations whose truth is known.
 
     python bench/coverage.py [--evaluations 2000] [--problems 30 200 500]
 
-A model is a distribution of problems: the chance that a candidate is right is drawn from a beta distribution, wrong
-candidates agree on one wrong answer with some chance, and the refinement is right the more likely the more candidates
-are. Each evaluation draws its problems, K = 4 candidates for each, and refinements; what is asked is whether the
-interval holds the mean over all problems that could have been drawn.
+A model is a distribution of problems. The probability that a candidate is right is drawn from a beta distribution.
+Wrong candidates give the same popular wrong answer with some probability. The more candidates are right, the more
+likely the refinement is right. Each evaluation draws its problems, K = 4 candidates for each, and refinements. The
+bench counts how often the interval holds the mean over all problems that could have been drawn.
 """
 
 import os
@@ -32,9 +32,9 @@ STUDENT = {30: 2.0452, 200: 1.9720, 500: 1.9647}  # 97.5 % points with n - 1 deg
 @dataclass(frozen=True)
 class Model:
     name: str
-    difficulty: tuple[float, float]  # beta distribution of the chance that a candidate is right
-    attraction: float  # chance that a wrong candidate gives the one popular wrong answer
-    refined: tuple[float, float, float]  # chance that the refinement is right: at 0 of K, at K of K, and the bend
+    difficulty: tuple[float, float]  # beta distribution of the probability that a candidate is right
+    attraction: float  # probability that a wrong candidate gives the popular wrong answer
+    refined: tuple[float, float, float]  # probability that the refinement is right: at 0 of K, at K of K, and the bend
 
 
 MODELS = (
@@ -62,7 +62,7 @@ def refined(model: Model) -> Floats:
 
 
 def sums(maj: Floats, selfref: Floats, none_right: Floats) -> dict[str, tuple[Floats, Floats]]:
-    """Part and whole of each figure."""
+    """Part and whole of each statistic."""
     ones = np.ones_like(maj)
     return {
         "gap": (selfref - maj, ones),
@@ -73,7 +73,7 @@ def sums(maj: Floats, selfref: Floats, none_right: Floats) -> dict[str, tuple[Fl
 
 
 def truth(model: Model, rng: np.random.Generator) -> dict[str, float]:
-    """Exact for each problem, and the mean of a million problems."""
+    """The true statistics: exact for each problem, averaged over a million problems."""
     p = rng.beta(*model.difficulty, 1_000_000)
     totals: dict[str, tuple[float, float]] = {}
     for right in range(K + 1):
@@ -90,7 +90,7 @@ def truth(model: Model, rng: np.random.Generator) -> dict[str, float]:
 def simulate(
     model: Model, shape: tuple[int, int], repeats: int, m: int, rng: np.random.Generator
 ) -> dict[str, tuple[Floats, Floats]]:
-    """Part and whole of each figure, of (evaluations, problems); means over the repeats of a problem."""
+    """Part and whole of each statistic, shape (evaluations, problems); means over the repeats of a problem."""
     p = rng.beta(*model.difficulty, shape)
     totals: dict[str, tuple[Floats, Floats]] = {}
     for _ in range(repeats):
@@ -113,7 +113,7 @@ def ours(part: Floats, whole: Floats, responses: int, of_gap: bool) -> tuple[Flo
 
 
 def textbook(gap: Floats, rng: np.random.Generator) -> dict[str, tuple[Floats, Floats]]:
-    """Percentile, BCa and studentised bootstrap (Efron & Tibshirani 1993), and Student's t, of each row's mean."""
+    """Intervals of each row's mean: percentile, BCa, studentised bootstrap (Efron & Tibshirani 1993), Student's t."""
     n = gap.shape[1]
     mean, error = gap.mean(axis=1), gap.std(axis=1, ddof=1) / np.sqrt(n)
     times = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES) / n

@@ -1,9 +1,9 @@
-"""Seconds that `gsr-rl metrics` takes for a large file: 1,000 problems with 16 candidates and 4 refinements each.
+"""Seconds that `gsr-rl metrics` takes on a large file: 1,000 problems with 16 candidates and 4 refinements each.
 
     python bench/metrics_speed.py [--problems 1000] [--candidates 16] [--refinements 4]
 
-The command runs as a user would run it, in a process of its own, on one core, start-up included. Its answers are given,
-and of the sorts and spellings of `verifier_mix`: numbers, fractions, surds, tuples, intervals, matrices, words.
+The command runs as a user would run it: in a process of its own, on one core, start-up included. The file gives the
+answers, in the kinds and spellings of `verifier_mix`: numbers, fractions, surds, tuples, intervals, matrices, words.
 """
 
 import argparse
@@ -28,13 +28,13 @@ def main() -> None:
     parser.add_argument("--refinements", type=int, default=4)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        episodes, figures = Path(folder, "episodes.jsonl"), Path(folder, "figures.json")
+        episodes, results = Path(folder, "episodes.jsonl"), Path(folder, "results.json")
         rng, texts = random.Random(0), [sample.response for sample in normal(500)]
         with episodes.open("w") as file:
             for number in range(options.problems):
                 row = problem(number, rng, texts, options.candidates, options.refinements)
                 file.write(json.dumps(row) + "\n")
-        command = [sys.executable, "-m", "gsr_rl.cli", "metrics", "--episodes", str(episodes), "--json", str(figures)]
+        command = [sys.executable, "-m", "gsr_rl.cli", "metrics", "--episodes", str(episodes), "--json", str(results)]
         start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=on_one_core)
         seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def problem(number: int, rng: random.Random, texts: list[str], k: int, m: int) -> dict[str, Any]:
-    """An episode: half of the candidates right on average, in two spellings; four wrong answers, or none."""
+    """An episode. On average half of its candidates are right, in two spellings; the others are wrong or silent."""
     gold, other, wrong = answers(rng)
     spellings = [gold, gold, other]
     wrongs = [wrong, *(rng.choice(answers(rng)) for _ in range(3)), None]

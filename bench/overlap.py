@@ -1,4 +1,4 @@
-"""Decontamination of 15,000 training problems against 1,500 evaluation problems: seconds, and problems a second.
+"""Decontamination of 15,000 training problems against 1,500 evaluation problems: seconds, and problems per second.
 
 python bench/overlap.py [--n 15000] [--m 1500]
 python bench/overlap.py --train FILE --eval FILE...
@@ -29,7 +29,7 @@ def synthetic(n: int, seed: int) -> Iterator[Problem]:
 
 
 def planted(problems: Iterable[Problem], others: list[Problem], share: int) -> Iterator[Problem]:
-    """The problems, each `share`-th with one of the others in it, in capitals."""
+    """The problems; every `share`-th of them also contains one of the others, in capitals."""
     for i, problem in enumerate(problems):
         text = problem.problem + others[i % len(others)].problem.upper() if i % share == 0 else problem.problem
         yield Problem(problem.id, problem.dataset, text, "")

@@ -10,7 +10,7 @@ def response(correct: bool, score: float | None = None) -> Response:
 
 
 def row(dataset: str, i: int, right: int, refined: bool, round_: int = 1, scored: bool = False) -> Episode:
-    """Three candidates, of which so many are right."""
+    """An episode with three candidates, of which `right` are right."""
     candidates = tuple(response(n < right, float(n) if scored else None) for n in range(3))
     return Episode(str(i), dataset, "?", "1", candidates, (response(refined),), round=round_)
 
