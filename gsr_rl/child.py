@@ -1,4 +1,4 @@
-"""Child processes that must not outlive this one, whatever ends it."""
+"""Child processes that must not outlive this process, whatever ends it."""
 
 import ctypes
 import signal
@@ -8,5 +8,8 @@ _libc = ctypes.CDLL(None)
 
 
 def end_with_parent() -> None:
-    """For `preexec_fn`: Linux sends the child SIGTERM when the thread that started it ends, by SIGKILL too."""
+    """Call in a child (`preexec_fn`): Linux then sends it SIGTERM when the thread that started it ends.
+
+    That holds for any end of the thread, SIGKILL to its process included.
+    """
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

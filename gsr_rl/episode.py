@@ -1,4 +1,7 @@
-"""One problem's way through self-refinement as plain data: K candidates, then refinements that saw them. JSON Lines."""
+"""One problem's way through self-refinement as plain data: K candidates, then refinements that saw them.
+
+Files of episodes are JSON Lines, one episode a line.
+"""
 
 import json
 import math
@@ -8,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from gsr_rl.errors import UsageError
-from gsr_rl.files import parse_object, replacing
+from gsr_rl.files import read_jsonl, replacing
+from rewards.answers import extract_answer
 
 FillIn = Callable[[dict[str, Any]], dict[str, Any]]
+
+# The models that `gsr-rl run` evaluates, in the order in which training makes them. Each has a file of episodes.
+BASE, SFT, GRPO = "base", "sft", "grpo"
+CHAIN_MODELS = (BASE, SFT, GRPO)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem with its gold answer; (`dataset`, `id`) names it."""
+    """A problem with its gold answer. `dataset` and `id` together identify it."""
 
     id: str
     dataset: str
@@ -27,8 +35,8 @@ class Problem:
 class Response:
     """One sampled response: its extracted answer (None: no final answer) and whether that is right.
 
-    `cut_off` means that the length limit ended it; `n_tokens` is its length in tokens where known; `score` is what a
-    reward model thinks of it where one was asked.
+    `cut_off` means that the length limit ended it. `n_tokens` is its length in tokens where that is known. `score` is
+    a reward model's score of it where there is one.
     """
 
     text: str
@@ -38,17 +46,22 @@ class Response:
     n_tokens: int | None = None
     score: float | None = None
 
+    @classmethod
+    def of(cls, text: str, correct: bool, *, cut_off: bool = False, n_tokens: int | None = None) -> "Response":
+        """The response with this text, its answer extracted from the text by `rewards.answers.extract_answer`."""
+        return cls(text, extract_answer(text), correct, cut_off, n_tokens)
+
 
 @dataclass(frozen=True)
 class Episode:
-    """One set of candidates for one problem, in the order in which the refiner saw them, and what became of it.
+    """One set of candidates for one problem, in the order in which the refiner saw them, and their refinements.
 
-    `refinements` are responses to the problem and all of `candidates`; `extra_candidates` are further direct responses
+    `refinements` are responses to the problem and all of `candidates`. `extra_candidates` are further direct responses
     that the refiner did not see (for the equal-budget baseline maj@K+1). `swapped_refinements` are a control: responses
-    to this problem and the candidates of another.
+    to this problem and the candidates of another one.
 
-    In a recursion `round` counts from 1, and the candidates of a later round are refinements of the one before it.
-    `model` and `refiner` name whose the candidates and the refinements are, where it is worth saying.
+    In a recursion `round` counts from 1, and the candidates of a later round are refinements of the round before it.
+    `model` names the model that wrote the candidates, `refiner` the model that wrote the refinements, where known.
     """
 
     id: str
@@ -63,10 +76,43 @@ class Episode:
     model: str | None = None
     refiner: str | None = None
 
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        candidates: Iterable[Response],
+        *,
+        refinements: Iterable[Response] = (),
+        extra_candidates: Iterable[Response] = (),
+        swapped_refinements: Iterable[Response] = (),
+        round: int = 1,
+        model: str | None = None,
+        refiner: str | None = None,
+    ) -> "Episode":
+        """The episode of `problem` with these responses; see the class for the fields."""
+        return cls(
+            id=problem.id,
+            dataset=problem.dataset,
+            problem=problem.problem,
+            gold=problem.gold,
+            candidates=tuple(candidates),
+            refinements=tuple(refinements),
+            extra_candidates=tuple(extra_candidates),
+            swapped_refinements=tuple(swapped_refinements),
+            round=round,
+            model=model,
+            refiner=refiner,
+        )
+
+    @property
+    def problem_only(self) -> Problem:
+        """The problem with its gold answer, without any response. (`problem` is its text.)"""
+        return Problem(self.id, self.dataset, self.problem, self.gold)
+
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object of one line, without what is unknown; `from_dict` reads it back."""
+        """The JSON object of one line, without the values that are unknown; `from_dict` reads it back."""
         row = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-        for response in (one for value in row.values() if isinstance(value, list) for one in value):
+        for response in (item for value in row.values() if isinstance(value, list) for item in value):
             for key in ("n_tokens", "score"):
                 if response[key] is None:
                     del response[key]
@@ -74,7 +120,7 @@ class Episode:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> "Episode":
-        """Build an episode from a JSON object; further keys are ignored.
+        """Build an episode from a JSON object; keys that an episode does not have are ignored.
 
         Raises:
             UsageError: a key is missing or its value has the wrong type.
@@ -118,7 +164,7 @@ def _get(row: Mapping[str, Any], key: str, kind: Any, where: str) -> Any:
     if key not in row:
         raise UsageError(f'"{name}" is missing; an episode cannot do without it')
     value = row[key]
-    # a JSON true is no number, though Python's bool is an int
+    # In Python a bool is an int, but a JSON true is no number.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         wanted = getattr(kind, "__name__", str(kind))
         raise UsageError(f'"{name}" is {type(value).__name__}; write {wanted} there')
@@ -129,21 +175,15 @@ def read_episodes(path: str | Path, fill_in: FillIn | None = None) -> list[Episo
     """Read a JSON Lines file, one episode a line; blank lines are skipped.
 
     Args:
-        fill_in: completes a row of a file that was made elsewhere; see `gsr_rl.metrics.import_episodes`.
+        fill_in: completes a row of a file that another program wrote; see `gsr_rl.metrics.import_episodes`.
 
     Raises:
-        UsageError: the file cannot be read, or a line is no episode; names file and line.
+        UsageError: the file cannot be read, or a line is no episode. The error names file and line.
     """
-    try:
-        lines = Path(path).read_bytes().split(b"\n")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; give a file of episodes") from error
-    numbered = [(f"{path}:{number}", line) for number, line in enumerate(lines, start=1) if line.strip()]
-    return [_read_line(line, where, fill_in) for where, line in numbered]
+    return [_read_row(row, where, fill_in) for where, row in read_jsonl(path)]
 
 
-def _read_line(line: bytes, where: str, fill_in: FillIn | None) -> Episode:
-    row = parse_object(line, where)
+def _read_row(row: dict[str, Any], where: str, fill_in: FillIn | None) -> Episode:
     try:
         return Episode.from_dict(fill_in(row) if fill_in else row)
     except UsageError as error:
@@ -153,5 +193,5 @@ def _read_line(line: bytes, where: str, fill_in: FillIn | None) -> Episode:
 def write_episodes(path: str | Path, episodes: Iterable[Episode]) -> None:
     """Write episodes as JSON Lines, atomically: `path` is the old file or the whole new one. Makes missing folders."""
     with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:
-        # ASCII with escapes: model output may hold lone surrogates, which UTF-8 cannot
+        # ASCII with escapes: a model's output may hold lone surrogates, and UTF-8 cannot encode them.
         file.writelines(json.dumps(episode.to_dict()) + "\n" for episode in episodes)

@@ -1,15 +1,15 @@
 """The two prompts of GSR, and fitting candidates into the refinement prompt's token budget.
 
-Prompts are data: a recipe replaces any of them under `gsr.prompts`. The paper's own wording is not public; what the
-default says follows its pipeline figure ("summarize candidates and generate a superior solution") and the instruction
-that any, all or none of the candidates may be right (AggLM, arXiv 2509.06870).
+Prompts are data: a recipe replaces any of them under `gsr.prompts`. The paper's own wording is not public. The default
+follows its pipeline figure ("summarize candidates and generate a superior solution") and the instruction that any, all
+or none of the candidates may be right (AggLM, arXiv 2509.06870).
 """
 
 import random
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
 
 from gsr_rl.errors import UsageError
 
@@ -30,22 +30,66 @@ CANDIDATE = "Candidate solution {index}:\n{text}"
 
 
 class Tokenizer(Protocol):
-    """What is needed of a Hugging Face tokenizer."""
+    """The methods that this package uses of a Hugging Face tokenizer."""
 
-    def apply_chat_template(self, conversation: list[dict[str, str]], **kwargs: Any) -> Any: ...
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
-    def decode(self, token_ids: list[int], *, skip_special_tokens: bool) -> str: ...
+    def apply_chat_template(self, conversation: list[dict[str, str]], **kwargs: Any) -> Any:
+        """Token ids of a conversation, or its text with `tokenize=False`."""
+        ...
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        """Token ids of a text."""
+        ...
+
+    def decode(self, token_ids: list[int], *, skip_special_tokens: bool) -> str:
+        """The text of token ids."""
+        ...
 
 
 class PromptTooLong(Exception):
-    """The problem and the frame around the candidates alone exceed the token budget."""
+    """The prompt exceeds its token budget even without any text of the candidates."""
+
+
+class RowPrompt(NamedTuple):
+    """What a training row's chat messages say: the problem, and the row's own system message if it has one."""
+
+    problem: str
+    system: str | None
+
+
+def problem_of(messages: Any) -> RowPrompt:
+    """The problem in the `prompt` (`raw_prompt`) of a verl row: the text of its last user message.
+
+    The last system message with a text is kept beside it; other messages do not count. This is the one rule for the
+    check of a file before a run, for the rollout and for the episodes that a validation writes.
+
+    Args:
+        messages: chat messages, each a mapping with `role` and `content`. Anything else holds no problem.
+
+    Raises:
+        UsageError: there is no user message, or the last one, or a system message, is no text. The error names the
+            column alone; the caller adds file and row.
+    """
+    problems = _contents(messages, "user")
+    if not problems or not isinstance(problems[-1], str):
+        raise UsageError("'prompt' holds no text in a user message; fill it in or drop the row")
+    systems = [content for content in _contents(messages, "system") if content not in (None, "")]
+    if systems and not isinstance(systems[-1], str):
+        raise UsageError("'prompt' holds a system message that is no text; write text or drop the message")
+    return RowPrompt(problems[-1], systems[-1] if systems else None)
+
+
+def _contents(messages: Any, role: str) -> list[Any]:
+    known = [message for message in messages if isinstance(message, Mapping)] if isinstance(messages, Iterable) else []
+    return [message.get("content") for message in known if message.get("role") == role]
 
 
 @dataclass(frozen=True)
 class PromptSet:
     """Templates of both stages. Fields: `{problem}`; `{candidates}` in `refine`; `{index}`, `{text}` in `candidate`.
 
-    Other braces stand for themselves, and a field's value is never searched for fields again.
+    Other braces stand for themselves, and a field's value is never searched for fields again. `separator` stands
+    between two candidates, `cut_off_mark` where text of a candidate is missing. An empty `system` means that there is
+    no system message.
     """
 
     direct: str = DIRECT
@@ -63,15 +107,30 @@ class PromptSet:
                     raise UsageError(f"gsr.prompts.{name}: the field {{{field}}} is missing; put it into the template")
 
     def direct_prompt(self, problem: str) -> str:
+        """The user's message that asks for a candidate, as text."""
         return _fill(self.direct, problem=problem)
 
     def refine_prompt(self, problem: str, candidates: Sequence[str]) -> str:
+        """The user's message that asks for a refinement of `candidates`, as text. Candidates are numbered from 1."""
         shown = [_fill(self.candidate, index=str(i), text=text) for i, text in enumerate(candidates, start=1)]
         return _fill(self.refine, problem=problem, candidates=self.separator.join(shown))
 
     def messages(self, prompt: str) -> list[dict[str, str]]:
+        """Chat messages: the system message, if there is one, and `prompt` as the user's."""
         system = [{"role": "system", "content": self.system}] if self.system else []
         return [*system, {"role": "user", "content": prompt}]
+
+    def direct_messages(self, problem: str) -> list[dict[str, str]]:
+        """Chat messages that ask for a candidate."""
+        return self.messages(self.direct_prompt(problem))
+
+    def refine_messages(self, problem: str, candidates: Sequence[str]) -> list[dict[str, str]]:
+        """Chat messages that ask for a refinement of `candidates`."""
+        return self.messages(self.refine_prompt(problem, candidates))
+
+    def with_system(self, system: str | None) -> "PromptSet":
+        """These templates with another system message; `None` leaves them as they are."""
+        return self if system is None else replace(self, system=system)
 
 
 def _fill(template: str, **values: str) -> str:
@@ -80,7 +139,11 @@ def _fill(template: str, **values: str) -> str:
 
 
 def encode_prompt(tokenizer: Tokenizer, messages: list[dict[str, str]], **chat_kwargs: Any) -> list[int]:
-    """Token ids of a prompt, the generation prompt included: the one place where SFT, RL and evaluation get them."""
+    """Token ids of a prompt, the generation prompt included. SFT, RL and evaluation all get their ids from here.
+
+    Args:
+        chat_kwargs: more arguments of the chat template (`data.apply_chat_template_kwargs`).
+    """
     ids = tokenizer.apply_chat_template(
         messages, add_generation_prompt=True, tokenize=True, return_dict=False, **chat_kwargs
     )
@@ -88,7 +151,7 @@ def encode_prompt(tokenizer: Tokenizer, messages: list[dict[str, str]], **chat_k
 
 
 def final_text(response: str, closing_tag: str = "</think>") -> str:
-    """What a reader gets to see of a response: the text after the last closing think tag, if there is one."""
+    """The part of a response that a reader sees: the text after its last closing think tag, else all of it."""
     return response.rpartition(closing_tag)[2].strip()
 
 
@@ -99,8 +162,31 @@ def shuffled_order(n: int, *key: object) -> list[int]:
     return order
 
 
+def shown_order(k: int, seed: int, problem_id: str, repeat: int = 0) -> list[int]:
+    """The order in which a refiner sees the k candidates of a problem outside of training; a permutation of range(k).
+
+    `teach` and `eval` both use it, so that with the same seed they show one candidate set in the same order. Repeat 0
+    adds nothing to the key, and so has the order of a run without repeats: the orders, and with them the prompts and
+    the answers in journals, stay those of runs from before there were repeats.
+
+    Args:
+        seed: `gsr.seed`.
+        repeat: number of the repeat, or of the set drawn for the problem, from 0.
+    """
+    return shuffled_order(k, seed, "eval", problem_id, "order", *([repeat] if repeat else []))
+
+
 def fair_share(lengths: Sequence[int], budget: int) -> list[int]:
-    """Tokens granted to each text: all of a short one, an equal cap for the long ones, `budget` in total at most."""
+    """Tokens granted to each text: short texts get all of theirs, long ones an equal cap.
+
+    Args:
+        lengths: tokens of each text.
+        budget: tokens in total; a negative one counts as 0.
+
+    Returns:
+        One number per text, together at most `budget`. The shares are max-min fair: the smallest is as large as it
+        can be, then the next smallest, and so on.
+    """
     granted = [0] * len(lengths)
     left = max(budget, 0)
     by_length = sorted(range(len(lengths)), key=lambda i: lengths[i])
@@ -121,11 +207,13 @@ def fit_refine_prompt(
     """Refinement prompt of at most `max_tokens` tokens.
 
     Args:
-        candidates: (response, was it cut off at its token limit?) of each candidate, in the order to be shown.
+        candidates: (response, was it cut off at its token limit?) for each candidate, in the order to be shown.
+        max_tokens: budget for the whole prompt, chat template included.
+        chat_kwargs: more arguments of the chat template.
 
     Returns:
-        The prompt's token ids, and each candidate's text as shown: the final text, without its beginning where the
-        budget asks for that (the answer stands at the end), marked wherever something is missing.
+        The prompt's token ids, and each candidate's text as shown. That is the final text, or its last part where the
+        budget is too small for all of it (the answer stands at the end). A mark stands wherever text is missing.
 
     Raises:
         PromptTooLong: problem and frame alone do not fit. The problem itself is never cut.
@@ -133,8 +221,7 @@ def fit_refine_prompt(
     texts = [f"{final_text(text)} {prompts.cut_off_mark}" if cut else final_text(text) for text, cut in candidates]
 
     def encode(shown: Sequence[str]) -> list[int]:
-        messages = prompts.messages(prompts.refine_prompt(problem, shown))
-        return encode_prompt(tokenizer, messages, **(chat_kwargs or {}))
+        return encode_prompt(tokenizer, prompts.refine_messages(problem, shown), **(chat_kwargs or {}))
 
     ids = encode(texts)
     if len(ids) <= max_tokens:
@@ -149,15 +236,15 @@ def fit_refine_prompt(
         )
     budget = max_tokens - len(frame_ids)
     while budget > 0:
-        granted = fair_share([len(one) for one in text_ids], budget)
+        granted = fair_share([len(candidate_ids) for candidate_ids in text_ids], budget)
         shown = [
-            text if grant >= len(one) else _tail(tokenizer, one, grant, prompts.cut_off_mark)
-            for text, one, grant in zip(texts, text_ids, granted, strict=True)
+            text if grant >= len(candidate_ids) else _tail(tokenizer, candidate_ids, grant, prompts.cut_off_mark)
+            for text, candidate_ids, grant in zip(texts, text_ids, granted, strict=True)
         ]
         ids = encode(shown)
         if len(ids) <= max_tokens:
             return ids, shown
-        # Tokens do not add up exactly across a join: give back what is over and share again.
+        # Tokens do not add up exactly across a join: take off what is too much and share again.
         budget -= len(ids) - max_tokens
     return frame_ids, nothing
 

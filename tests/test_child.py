@@ -22,6 +22,6 @@ def test_a_child_ends_when_its_parent_is_killed() -> None:
     parent.kill()
     parent.wait()
     gone, alive = psutil.wait_procs([child], timeout=60)
-    for one in alive:
-        one.kill()
+    for process in alive:
+        process.kill()
     assert gone == [child]

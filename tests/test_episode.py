@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsr_rl.episode import Episode, Response, read_episodes, write_episodes
+from gsr_rl.episode import Episode, Problem, Response, read_episodes, write_episodes
 from gsr_rl.errors import UsageError
 
-# any text, lone surrogates and line separators included, as a model may write it
+# A model may write any text, lone surrogates and line separators included.
 texts = st.text(st.characters(exclude_categories=()), max_size=20)
 responses = st.builds(
     Response,
@@ -43,6 +43,31 @@ ROW: dict[str, Any] = {
     "gold": "2",
     "candidates": [{"text": "so 2", "answer": "2", "correct": True}, {"text": "hm", "answer": None, "correct": False}],
 }
+
+
+def test_a_response_s_answer_is_extracted_from_its_text() -> None:
+    response = Response.of("so \\boxed{5}", True, cut_off=True, n_tokens=7)
+    assert response == Response("so \\boxed{5}", "5", True, cut_off=True, n_tokens=7)
+    assert Response.of("no idea", False) == Response("no idea", None, False)
+
+
+def test_an_episode_of_a_problem() -> None:
+    problem = Problem("7", "toy", "1+1?", "2")
+    first, second = Response("so 2", "2", True), Response("hm", None, False)
+    assert Episode.of(problem, [first]) == Episode("7", "toy", "1+1?", "2", (first,))
+    episode = Episode.of(
+        problem,
+        [first, second],
+        refinements=[second],
+        extra_candidates=iter([first]),
+        swapped_refinements=(second, first),
+        round=2,
+        model="m",
+        refiner="r",
+    )
+    responses = ((first, second), (second,), (first,), (second, first))
+    assert episode == Episode("7", "toy", "1+1?", "2", *responses, 2, "m", "r")
+    assert episode.problem_only == problem
 
 
 @given(st.lists(episodes, max_size=4))

