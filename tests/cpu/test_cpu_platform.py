@@ -51,7 +51,7 @@ def test_the_entry_point_imports_nothing_unless_the_cpu_was_chosen(platform: str
 
 
 def test_stock_verl_is_untouched_and_torch_refuses_its_backend() -> None:
-    # The second half is why there is a patch: verl's own string for a CPU device is a duplicate to torch.
+    # The second half shows why the patch is needed: torch rejects verl's own string for a CPU device as a duplicate.
     assert_runs(
         "import importlib.metadata, sys, verl\n"
         "from verl.plugin.platform import platform_manager as manager\n"
@@ -94,12 +94,12 @@ def test_verl_s_platform_is_ours(verl: ModuleType) -> None:
 
     assert isinstance(get_platform(), PlatformCPU)
     assert (get_device_name(), get_nccl_backend(), get_resource_name()) == ("cpu", "gloo", "GPU")
-    # An index would not do: tensors are moved to it.
+    # An index would not do, because verl moves tensors to what this returns.
     assert torch.zeros(1).to(get_torch_device().current_device()).device.type == "cpu"
 
 
 def test_it_is_never_detected(verl: ModuleType) -> None:
-    # A GPU cluster's head node without a GPU of its own must stay what it is.
+    # verl must not switch to the CPU on the head node of a GPU cluster, which may have no GPU.
     from gsr_rl.cpu.platform import PlatformCPU
 
     assert not PlatformCPU().is_platform_available()
@@ -230,8 +230,9 @@ def test_a_trainer_does_not_keep_the_compiled_products_of_every_length() -> None
         "print('MB', (rss(range(100, 900)) - before) / 2**20)"
     )
     plain, trainer = run_python(code, None), run_python(f"import gsr_rl.cpu.engine\n{code}", "cpu")
-    grown, grown_in_trainer = (float(one.stdout.rpartition("MB")[2]) for one in (plain, trainer))
-    # 64 of 800 stay; what the allocator keeps besides differs from run to run, and is more where more was compiled.
+    grown, grown_in_trainer = (float(done.stdout.rpartition("MB")[2]) for done in (plain, trainer))
+    # 64 of 800 products stay. The allocator keeps some memory besides. How much differs between runs, and it grows with
+    # the number of products that were compiled.
     if fast_dtype() == "bfloat16":
         assert grown > 100
         assert grown_in_trainer < grown / 3
@@ -259,8 +260,8 @@ def test_vllm_s_layers_import_the_repacking_when_they_need_it(module: str) -> No
 
 @pytest.mark.parametrize(("value", "executor"), [("0", "uni"), ("1", "mp")])
 def test_vllm_computes_in_the_engine_s_own_process(tmp_path: Path, value: str, executor: str) -> None:
-    # "mp" is upstream's choice for a CPU: a worker process with all cores but one, where the engine waits busily. Where
-    # that is no more so, gsr_rl.stages.preflight and recipes/cpu.yaml have nothing left to set.
+    # Upstream chooses "mp" for a CPU: a worker process has all cores but one, and on that one the engine waits busily.
+    # When that changes, the settings for it in gsr_rl.stages.preflight and recipes/cpu.yaml can go.
     LlamaConfig(num_hidden_layers=1, architectures=["LlamaForCausalLM"]).save_pretrained(tmp_path)
     code = (
         "import sys, verl\n"
@@ -301,7 +302,7 @@ def test_the_worker_extension_keeps_the_plain_weight(verl: ModuleType, monkeypat
 
     from gsr_rl.cpu.vllm_worker import CpuWorkerExtension
 
-    # to be put back
+    # Set here so that it is restored after the test.
     monkeypatch.setattr(vllm_layers, "dispatch_cpu_unquantized_gemm", vllm_layers.dispatch_cpu_unquantized_gemm)
     monkeypatch.setattr(vLLMColocateWorkerExtension, "__new__", lambda cls, **_: object.__new__(cls))
     CpuWorkerExtension(vllm_config=None)

@@ -1,4 +1,4 @@
-"""Rows packed into one long row: each must come out as if it had been alone."""
+"""Rows packed into a long row: each must come out as if it had been alone."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ CONFIG = LlamaConfig(
 
 @pytest.fixture
 def models() -> tuple[LlamaForCausalLM, LlamaForCausalLM]:
-    """The same weights with packed attention, and with transformers' plain one."""
+    """A model with packed attention, and a model with the same weights and transformers' plain attention."""
     torch.manual_seed(0)
     plain = LlamaForCausalLM._from_config(CONFIG, attn_implementation="eager")
     packed = LlamaForCausalLM._from_config(CONFIG, attn_implementation="packed_sdpa")
@@ -40,16 +40,16 @@ def test_packed_rows_have_the_logits_and_gradients_of_rows_alone(
     target = torch.randn_like(alone)
     (together * target).sum().backward()
     (alone * target).sum().backward()
-    for one, other in zip(packed.parameters(), plain.parameters(), strict=True):
-        assert torch.allclose(one.grad, other.grad, atol=1e-4)
+    for ours, theirs in zip(packed.parameters(), plain.parameters(), strict=True):
+        assert torch.allclose(ours.grad, theirs.grad, atol=1e-4)
 
 
 def test_padded_rows_and_short_windows_are_refused(models: tuple[LlamaForCausalLM, LlamaForCausalLM]) -> None:
     packed, _ = models
     with pytest.raises(ValueError, match="not packed"):
         packed(input_ids=torch.ones(2, 3, dtype=torch.long), use_cache=False)
-    one = torch.zeros(1, 4, 6, 8)
+    zeros = torch.zeros(1, 4, 6, 8)
     with pytest.raises(ValueError, match="a row of 4 tokens, window 3"):
         gsr_rl.cpu.attention.packed_sdpa(
-            packed, one, one, one, None, position_ids=torch.tensor([[0, 1, 0, 1, 2, 3]]), sliding_window=3
+            packed, zeros, zeros, zeros, None, position_ids=torch.tensor([[0, 1, 0, 1, 2, 3]]), sliding_window=3
         )
