@@ -118,7 +118,9 @@ def sweep_statistics(problems: Problems) -> Statistics:
     correct = [[response.correct for response in pool] for pool in pools]
     by_row = {
         "pass@k": [pass_at_each(correct_K, most) for correct_K in correct],
-        "maj@k": [maj_at_each(*pool_K, most) for pool_K in zip(answers, correct, strict=True)],
+        "maj@k": [
+            maj_at_each(answers_K, correct_K, most) for answers_K, correct_K in zip(answers, correct, strict=True)
+        ],
         "bon@k": [_best_at_each(pool, most) for pool in pools],
     }
     responses = problems.per_problem(lambda episode: len(episode.candidates) + len(episode.extra_candidates))

@@ -12,7 +12,7 @@ _RESPONSES = ("candidates", "refinements", "extra_candidates", "swapped_refineme
 
 
 @dataclass
-class ForeignRows:
+class RowImporter:
     """Completes rows for `gsr_rl.episode.read_episodes`, and counts what it had to do.
 
     - A response's answer is the row's "answer" (null or blank: no answer). Where the key is missing, the answer is

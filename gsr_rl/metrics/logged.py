@@ -55,8 +55,8 @@ def train_metrics(keys: Sequence[str], tags: Sequence[Mapping[str, Any]]) -> dic
     """The `gsr/train/...` metrics of one step.
 
     Args:
-        keys: of the R rows of the batch; `{prompt}_{row}_0`.
-        tags: of the same rows; each has the row's stage, reward and so on.
+        keys: of the rows of the batch; `{prompt}_{row}_0`.
+        tags: of the same rows, with the row's stage, reward and so on.
     """
     metrics: dict[str, float] = {FAILED_EPISODES: sum(tag["stage"] == FAILED for tag in tags)}
     groups: dict[str, dict[str, list[Mapping[str, Any]]]] = {stage: defaultdict(list) for stage in STAGES}

@@ -120,7 +120,7 @@ def _kind(episode: Episode) -> str:
 
 
 def changes(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """By how much each stage of training has changed selfRef@K, compared with the stage before it."""
+    """The change of selfRef@K that each stage of training made, compared with the stage before it."""
     trained = [evaluation for evaluation in evaluations if evaluation.name in CHAIN_MODELS]
     return [
         {"from": before.name, "to": after.name, **paired_change(before.episodes, after.episodes, "selfref@k")}

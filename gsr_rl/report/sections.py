@@ -121,7 +121,7 @@ def _refiner_sections(refined: Sequence[Evaluation]) -> list[Section]:
         ),
         Section(
             "What the refiner does",
-            "A refiner may only copy the vote, or solve the problem anew. Each response costs tokens.",
+            "A refiner may only copy the vote, or solve the problem again. Each response costs tokens.",
             tables.refiner_table(refined),
         ),
     ]

@@ -117,7 +117,7 @@ def _of_sets(results: Results | None) -> str:
 
 
 def refiner_table(evaluations: Sequence[Evaluation]) -> Table:
-    """Whether the refiner copies or solves anew, and how long responses are."""
+    """Whether the refiner copies the vote or solves the problem again, and how long responses are."""
     swapped = max(evaluation.mean["controls"]["swapped_n"] for evaluation in evaluations)
     labels = {
         "agreement/majority": "refinements that give the majority's answer",

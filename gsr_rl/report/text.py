@@ -12,7 +12,7 @@ from gsr_rl.stages.logs import LogRow
 
 
 def run_facts(report: Mapping[str, Any]) -> list[str]:
-    """What is known of a run: seed, duration, memory, and the correlation that the sync guard watches."""
+    """Facts about a run: seed, duration, memory, and the correlation that the sync guard watches."""
     facts: list[str] = []
     if report["seed"] is not None:
         facts.append(f"seed {report['seed']}")
@@ -63,7 +63,7 @@ def idle_steps(log: Sequence[LogRow]) -> list[str]:
 
 
 def change(step: Results) -> str:
-    """By how much a stage has changed selfref, with no more claims than the interval allows."""
+    """The change of selfref that a stage made, with no stronger claim than its interval allows."""
     if step["change"] is None:
         return f"{step['from']} to {step['to']}: nothing to compare."
     moved = f"{points(step['change'])} points, interval {interval(step)}, over {step['n']} problems"

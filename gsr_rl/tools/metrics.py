@@ -15,7 +15,7 @@ from gsr_rl.episode import Episode, read_episodes
 from gsr_rl.errors import UsageError
 from gsr_rl.files import write_json
 from gsr_rl.metrics.all_metrics import Results, evaluate
-from gsr_rl.metrics.import_episodes import ForeignRows
+from gsr_rl.metrics.import_episodes import RowImporter
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -32,28 +32,28 @@ def main(arguments: Sequence[str]) -> None:
         "--k", type=int, metavar="K", help="size of the candidate sets; by default the size that all rows have"
     )
     options = parser.parse_args(arguments)
-    rows = ForeignRows()
-    episodes = _read(options.episodes, rows)
+    importer = RowImporter()
+    episodes = _read(options.episodes, importer)
     try:
         result = evaluate(episodes, options.k)
     except UsageError as error:
         raise UsageError(f"{options.episodes}: {error}") from error
     for dataset, results in result.items():
         print(f"{dataset}: {_line(results)}")
-    for remark in _remarks(rows, episodes):
+    for remark in _remarks(importer, episodes):
         print(f"gsr-rl metrics: {remark}", file=sys.stderr)
     if options.json:
         write_json(options.json, result)
         print(f"gsr-rl metrics: statistics in {options.json}")
 
 
-def _read(path: str | Path, rows: ForeignRows) -> list[Episode]:
+def _read(path: str | Path, importer: RowImporter) -> list[Episode]:
     """The episodes of a file, with a progress bar if it takes long, as judging may."""
     with tqdm(desc="gsr-rl metrics", unit=" rows", delay=5, mininterval=5) as bar:
 
         def fill_in(row: dict[str, Any]) -> dict[str, Any]:
-            filled = rows(row)
-            bar.set_postfix(judged=rows.judged, refresh=False)
+            filled = importer(row)
+            bar.set_postfix(judged=importer.judged, refresh=False)
             bar.update()
             return filled
 
@@ -72,16 +72,18 @@ def _line(results: Results) -> str:
     return f"{text}; gap {gap:+.1f} points ({low:+.1f} to {high:+.1f}); {decided}"
 
 
-def _remarks(rows: ForeignRows, episodes: Sequence[Episode]) -> list[str]:
+def _remarks(importer: RowImporter, episodes: Sequence[Episode]) -> list[str]:
     """What a reader of the statistics should know about the rows behind them."""
     remarks = []
-    if rows.extracted or rows.judged:
-        remarks.append(f"{rows.extracted} answers were extracted from texts, {rows.judged} responses were judged")
-    if rows.timeouts:
-        remarks.append(f"{rows.timeouts} responses count as wrong because comparing them took too long")
-    if rows.bad_golds:
+    if importer.extracted or importer.judged:
         remarks.append(
-            f"{rows.bad_golds} responses count as wrong because their gold answer cannot be parsed; "
+            f"{importer.extracted} answers were extracted from texts, {importer.judged} responses were judged"
+        )
+    if importer.timeouts:
+        remarks.append(f"{importer.timeouts} responses count as wrong because comparing them took too long")
+    if importer.bad_golds:
+        remarks.append(
+            f"{importer.bad_golds} responses count as wrong because their gold answer cannot be parsed; "
             "`gsr-rl verify --golds FILE` lists such golds"
         )
     pairs = {(episode.model, episode.refiner) for episode in episodes}

@@ -12,7 +12,7 @@ from gsr_rl.episode import Episode, Response
 from gsr_rl.errors import UsageError
 from gsr_rl.metrics.all_metrics import evaluate
 from gsr_rl.metrics.gap import MACRO, summarize
-from gsr_rl.metrics.import_episodes import ForeignRows
+from gsr_rl.metrics.import_episodes import RowImporter
 
 
 def plain(results: dict[str, Any], path: str = "") -> dict[str, Any]:
@@ -29,7 +29,7 @@ def plain(results: dict[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def random_response(rng: random.Random, known: bool) -> dict[str, Any]:
-    """A response that gives an answer, or a text that holds one, and is judged, rightly or not, or leaves it to us."""
+    """A random response: with or without the key "answer", and with or without a verdict, which may be wrong."""
     answer = rng.choice([*reference_metrics.MEANING, None])
     text = "x" * rng.randint(1, 4) + (rf"\boxed{{{answer}}}" if answer else "")
     response: dict[str, Any] = {"text": text, "cut_off": rng.random() < 0.2}
@@ -74,7 +74,7 @@ def random_rows(seed: int, k: int, m: int, extra: int, rounds: int = 1, known: b
     ids=["plain", "many", "partly", "rounds", "smaller-k", "unequal-k", "one"],
 )
 def test_against_a_second_implementation(rows: list[dict[str, Any]], k: int | None) -> None:
-    fill_in = ForeignRows()
+    fill_in = RowImporter()
     found = evaluate([Episode.from_dict(fill_in(row)) for row in rows], k)
     expected = reference_metrics.evaluate(rows, k)
     assert set(found) == set(expected)
@@ -87,7 +87,7 @@ def test_against_a_second_implementation(rows: list[dict[str, Any]], k: int | No
 
 
 def test_it_agrees_with_the_summary_and_its_interval() -> None:
-    fill_in = ForeignRows()
+    fill_in = RowImporter()
     episodes = [Episode.from_dict(fill_in(row)) for row in random_rows(1, k=4, m=1, extra=1)]
     found, summary = evaluate(episodes), summarize(episodes)
     for dataset, statistics in summary.items():
@@ -96,7 +96,7 @@ def test_it_agrees_with_the_summary_and_its_interval() -> None:
 
 
 def of(answers: str, *lengths: int, scores: tuple[float, ...] = ()) -> tuple[Response, ...]:
-    """A response a character: "0" is right, other digits are wrong, "-" is no answer."""
+    """One response per character: "0" is right, other digits are wrong, "-" is no answer."""
     return tuple(
         Response(f"text {a}", None if a == "-" else a, a == "0", a == "-", n, score)
         for a, n, score in zip(answers, lengths or [None] * 9, scores or [None] * 9, strict=False)

@@ -16,7 +16,7 @@ def statistic_of(
 
 
 def exact_quantile(values: list[float], responses: float, coin: tuple[tuple[float, float], ...], share: float) -> float:
-    """Of two problems, of which one is drawn, and Poisson numbers of imagined responses of each outcome."""
+    """A quantile over two problems: one is drawn, with Poisson numbers of imagined responses of each outcome."""
     chances: dict[float, float] = {}
     for value in values:
         for times in product(range(9), repeat=len(coin)):
@@ -64,7 +64,7 @@ def test_a_ratio_against_its_linear_approximation() -> None:
 
 
 def test_repeats_count_for_less_than_problems() -> None:
-    """100 problems, always or never right: 16 repeats of each leave the interval as wide as one does."""
+    """100 problems, always or never right: 16 repeats of each leave the interval as wide as one repeat does."""
     values = [1.0, 0.0] * 50
     once, often = (resample({"x": statistic_of(values, n)}, "toy")["x"] for n in (1, 16))
     widths = [high - low for low, high in map(interval, (once, often))]

@@ -36,7 +36,7 @@ def vote(subset: tuple[tuple[str | None, bool], ...]) -> Fraction:
     return sum((Fraction(sum(flags), len(flags)) for flags in shares), Fraction()) / max(len(winners), 1)
 
 
-# correctness is drawn apart from the answer: members of a class may differ in it where it was judged elsewhere
+# Correctness is drawn apart from the answer: in files of other programs members of a class may differ in it.
 pools = st.lists(st.tuples(st.none() | st.sampled_from("0123"), st.booleans()), min_size=1, max_size=9)
 
 
@@ -63,7 +63,7 @@ def test_maj_at_k_where_equal_answers_are_written_differently() -> None:
 
 
 def test_maj_at_k_of_two_classes_is_a_hypergeometric_tail() -> None:
-    """Of 64 responses 40 are right and 24 agree on a wrong answer: the vote is right where most of k are."""
+    """40 of 64 responses are right and 24 agree on a wrong answer: the vote is right where most of k are."""
     n, right = 64, 40
     found = maj_at_each(["1"] * right + ["2"] * (n - right), [True] * right + [False] * (n - right), n)
     for k in range(1, n + 1):

@@ -14,7 +14,7 @@ GOLD = "0"
 
 
 def responses(answers: str) -> tuple[Response, ...]:
-    """One response a character: "0" is right, other digits are wrong, "-" is no answer."""
+    """One response per character: "0" is right, other digits are wrong, "-" is no answer."""
     return tuple(Response(a, None if a == "-" else a, a == GOLD) for a in answers)
 
 

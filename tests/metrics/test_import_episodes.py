@@ -1,4 +1,4 @@
-"""import_episodes: what is filled in of episodes made elsewhere, what is trusted, and what cannot be done without."""
+"""import_episodes: which values are filled in, which are trusted, and which must be given."""
 
 import json
 from pathlib import Path
@@ -8,14 +8,14 @@ import pytest
 
 from gsr_rl.episode import Episode, Response, read_episodes
 from gsr_rl.errors import UsageError
-from gsr_rl.metrics.import_episodes import ForeignRows
+from gsr_rl.metrics.import_episodes import RowImporter
 from rewards.pool import shared
 
 ROW: dict[str, Any] = {"id": "7", "dataset": "toy", "gold": r"$\frac{1}{2}$", "candidates": [{"text": r"\boxed{0.5}"}]}
 
 
 def filled(**changes: Any) -> Episode:
-    return Episode.from_dict(ForeignRows()(ROW | changes))
+    return Episode.from_dict(RowImporter()(ROW | changes))
 
 
 @pytest.mark.parametrize(
@@ -49,25 +49,25 @@ def test_all_kinds_of_responses_are_filled_in() -> None:
         assert getattr(episode, kind) == (Response(rf"\boxed{{{i}/4}}", f"{i}/4", i == 2),)
 
 
-def test_what_need_not_be_there() -> None:
+def test_what_may_be_missing() -> None:
     row = {"id": 7, "dataset": "toy", "candidates": [{"answer": "1", "correct": True, "logprob": -1}]}
     row |= {"refinements": None, "extra_candidates": None, "run": "a"}
     expected = Episode("7", "toy", "", "", (Response("", "1", True),))
-    assert Episode.from_dict(ForeignRows()(row)) == expected
-    # without an answer there is nothing to judge, so that no gold is needed
-    assert Episode.from_dict(ForeignRows()(row | {"candidates": [{"text": "hm"}]})).candidates[0].correct is False
+    assert Episode.from_dict(RowImporter()(row)) == expected
+    # Without an answer there is nothing to judge, so no gold is needed.
+    assert Episode.from_dict(RowImporter()(row | {"candidates": [{"text": "hm"}]})).candidates[0].correct is False
 
 
 def test_our_own_rows_are_left_as_they_are() -> None:
     response = Response("hm", None, True, cut_off=True, n_tokens=3, score=0.5)
     episode = Episode("1", "toy", "?", "2", (response,), (response,), (response,), (response,), 2, "a", "b")
-    rows = ForeignRows()
+    rows = RowImporter()
     assert Episode.from_dict(rows(episode.to_dict())) == episode
     assert (rows.extracted, rows.judged) == (0, 0)
 
 
 def test_what_was_done_is_counted() -> None:
-    rows = ForeignRows()
+    rows = RowImporter()
     rows(ROW | {"candidates": [{"text": r"\boxed{1}"}, {"answer": "2"}, {"answer": "1", "correct": True}]})
     rows(ROW | {"gold": r"\frac{1}{", "candidates": [{"answer": "2"}]})
     assert (rows.extracted, rows.judged, rows.timeouts, rows.bad_golds) == (1, 3, 0, 1)
@@ -106,19 +106,19 @@ def test_errors_name_file_line_and_key(tmp_path: Path, changes: dict[str, Any], 
     path = tmp_path / "bad.jsonl"
     path.write_text(json.dumps(ROW) + "\n" + json.dumps(ROW | changes) + "\n")
     with pytest.raises(UsageError, match=rf"bad\.jsonl:2: .*{message}"):
-        read_episodes(path, ForeignRows())
+        read_episodes(path, RowImporter())
 
 
 @pytest.mark.parametrize("key", ["id", "dataset", "candidates"])
 def test_what_must_be_there(key: str) -> None:
     with pytest.raises(UsageError, match=f'"{key}" is missing'):
-        Episode.from_dict(ForeignRows()({k: v for k, v in ROW.items() if k != key}))
+        Episode.from_dict(RowImporter()({k: v for k, v in ROW.items() if k != key}))
 
 
 def test_an_answer_that_hangs_a_verifier_is_wrong_and_the_next_one_is_judged() -> None:
     shared.new_restarts()
     endless = {"answer": "(2999!)^{9998}"}
-    rows = ForeignRows()
+    rows = RowImporter()
     episode = Episode.from_dict(rows(ROW | {"candidates": [endless, {"answer": "0.5"}]}))
     assert [candidate.correct for candidate in episode.candidates] == [False, True]
     assert rows.timeouts == 1

@@ -65,7 +65,7 @@ def test_a_step_worked_out_by_hand() -> None:
 
 
 def test_what_the_reward_says_beside_its_score_is_averaged() -> None:
-    """By the rows that say it: a reward that failed says nothing."""
+    """The mean is over the rows that have the value. A row on which the reward failed has none."""
     rows = [
         tag("candidate", 1.0, **{"reward/timeout": 0.0, "reward/pool_restarts": 0.0}),
         tag("candidate", 0.0, **{"reward/timeout": 1.0, "reward/pool_restarts": 2.0}),

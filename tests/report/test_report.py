@@ -19,7 +19,7 @@ CORRELATION = "training/rollout_actor_probs_pearson_corr"
 
 
 def responses(answers: str) -> tuple[Response, ...]:
-    """One response a character: "0" is right, other digits are wrong, "-" is no answer."""
+    """One response per character: "0" is right, other digits are wrong, "-" is no answer."""
     return tuple(Response(f"text {a}", None if a == "-" else a, a == "0") for a in answers)
 
 
@@ -43,7 +43,7 @@ SFT = [
 
 
 def write_config(root: Path, seed: int = 7, **settings: str) -> None:
-    """What `gsr-rl run` leaves in its folder before the first stage."""
+    """Write what `gsr-rl run` writes into its folder before the first stage."""
     root.mkdir(parents=True, exist_ok=True)
     OmegaConf.save({"recipe": "toy", "gsr": {"seed": seed}}, root / "config.yaml")
     (root / "run.json").write_text(json.dumps({"gsr.seed": str(seed), **settings}))
@@ -360,8 +360,14 @@ def test_differences_to_the_first_run(tmp_path: Path) -> None:
     changes = {key: value["change"] for key, value in row.items() if isinstance(value, dict)}
     pass_1 = (0 + 2 / 4 + 0 + 1 / 4) / 4 - (1 + 3 / 4 + 1 / 4 + 2 / 4) / 4
     maj_4 = (0 + 1 + 0 + 0) / 4 - (1 + 1 + 0 + 1 / 2) / 4
-    maj_5, rival = (0 + 1 + 0 + 1 / 2) / 4, (1 + 1 + 0 + 1) / 4
-    expected = {"pass@1": pass_1, "maj@k": maj_4, "maj@k+1": maj_5 - rival, "selfref@k": 1 / 2 - 1, "rival": 1 - maj_5}
+    maj_5, sft_maj_5 = (0 + 1 + 0 + 1 / 2) / 4, (1 + 1 + 0 + 1) / 4
+    expected = {
+        "pass@1": pass_1,
+        "maj@k": maj_4,
+        "maj@k+1": maj_5 - sft_maj_5,
+        "selfref@k": 1 / 2 - 1,
+        "rival": 1 - maj_5,
+    }
     assert changes == pytest.approx(expected)
     text = (tmp_path / "all" / "report.md").read_text()
     assert "selfref@K of run-0 - maj@(K+1) of the run" in text

@@ -1,4 +1,4 @@
-"""The HTML page of the report: nothing on it runs or is fetched but its own, and no episode is lost without a word."""
+"""The HTML page of the report: it runs only its own script, fetches nothing, and says which episodes it leaves out."""
 
 import base64
 import hashlib
@@ -63,7 +63,7 @@ def episode(candidates: str, refinements: str, id: str = "1", dataset: str = "to
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Page:
-    """The page on a folder of evaluations in which whatever can be is hostile."""
+    """The page on a folder of evaluations with hostile text wherever text can be."""
     root = tmp_path_factory.mktemp("run")
     wild = Response(HOSTILE, HOSTILE, False)
     rows = [

@@ -10,13 +10,13 @@ from gsr_rl.stages.logs import open_logs, read_logs
 
 
 def log(environment: dict[str, str], start: str, *steps: int, torn: str = "") -> None:
-    """What verl's file logger does: it truncates the file, then writes a line a step."""
+    """Log as verl's file logger does: it truncates the file, then writes a line per step."""
     rows = [json.dumps({"step": step, "data": {"start": start}}) + "\n" for step in steps]
     Path(environment["VERL_FILE_LOGGER_PATH"]).write_text("".join(rows) + torn)
 
 
 def test_each_step_once_over_three_starts(tmp_path: Path) -> None:
-    # Checkpoints after steps 2 and 4: the second start goes on from 2, the third, killed at once, from 4.
+    # Checkpoints after steps 2 and 4: the second start resumes from 2; the third, which is killed at once, from 4.
     log(open_logs(tmp_path), "first", 0, 1, 2, 3, torn='{"step": 4, "da')
     log(open_logs(tmp_path), "second", 3, 4, 5)
     assert [(row["step"], row["data"]["start"]) for row in read_logs(tmp_path, "train")] == [

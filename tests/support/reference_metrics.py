@@ -81,8 +81,8 @@ def of_row(row: Row, k: int) -> Rates:
     refined = accuracy(refinements) if whole else None
     maj = vote(candidates) if whole else over_subsets(pool, k, vote)
     any_right = over_subsets(candidates if whole else pool, k, lambda some: any(response["right"] for response in some))
-    rival = mean(vote([*candidates, response]) for response in extra) if whole else over_subsets(pool, k + 1, vote)
-    rates = {"pass@1": accuracy(candidates), f"pass@{k}": any_right, f"maj@{k}": maj, f"maj@{k + 1}": rival}
+    larger = mean(vote([*candidates, response]) for response in extra) if whole else over_subsets(pool, k + 1, vote)
+    rates = {"pass@1": accuracy(candidates), f"pass@{k}": any_right, f"maj@{k}": maj, f"maj@{k + 1}": larger}
     all_wrong = not any(response["right"] for response in candidates)
     rates |= {f"selfref@{k}": refined, f"bon@{k}": over_subsets(candidates, k, best)}
     answered = [response for response in candidates if response["meaning"] is not None]
@@ -96,7 +96,7 @@ def of_row(row: Row, k: int) -> Rates:
     if refined is not None and maj is not None:
         rates |= {"refinement_gap": refined - maj, "recovered": refined * all_wrong}
         rates |= {"broken": maj * (1 - refined), "fixed": (1 - maj) * refined}
-        rates["equal_budget_gap"] = None if rival is None else refined - rival
+        rates["equal_budget_gap"] = None if larger is None else refined - larger
     return rates | {f"tokens/{name}": value for name, value in tokens(candidates, extra, refinements, k).items()}
 
 
