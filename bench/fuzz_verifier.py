@@ -1,10 +1,10 @@
-"""Coverage-guided fuzzing of the extractor and of the rules that run in the trainer's process.
+"""Fuzz the extractor and the rules that run in the trainer's process, guided by coverage.
 
     pip install atheris
     python bench/fuzz_verifier.py [-max_total_time=60] [CORPUS_FOLDER]
 
-Checked for every input: nothing is raised, nothing goes on for ever (libFuzzer's -timeout), equality is reflexive and
-symmetric, and what is in a box is found. sympy is not asked: it runs in processes that the pool ends.
+For every input it checks that nothing is raised, nothing runs for ever (libFuzzer's -timeout), equality is reflexive
+and symmetric, and the content of a box is found. sympy is left out: it runs in processes that the pool can kill.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["rewards"]):
     from rewards.latex import tidy
     from rewards.limits import is_mathematics, too_heavy
 
-# bytes choose among these, so that inputs look like LaTeX more often than not
+# Bytes choose among these pieces, so that most inputs look like LaTeX.
 _PIECES = (
     *"0123456789xyzieABC+-*/=<>^_(){}[]|,.;:!%& ",
     r"\frac{", r"\sqrt{", r"\sqrt[3]{", r"\text{", r"\text{ cm}", r"\text{ or }", r"\left(", r"\right)", r"\pi",
@@ -43,6 +43,11 @@ def _same(a: str, b: str) -> bool | None:
 
 
 def check(raw: bytes) -> None:
+    """Check one input of the fuzzer.
+
+    Raises:
+        AssertionError: a rule is broken; the message shows the texts.
+    """
     data = atheris.FuzzedDataProvider(raw)
     a, b = _text(data), _text(data)
     extract_answer(a)

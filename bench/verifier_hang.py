@@ -1,8 +1,9 @@
-"""200 hostile responses among 5,000 normal ones: what they cost, and whether one suffers.
+"""Measure 200 hostile responses among 5,000 normal responses: their cost, and whether any verdict is wrong.
 
     python bench/verifier_hang.py [--n 5000] [--hostile 200] [--endless 5] [--threads 4]
 
-The normal responses are judged alone first; then, with a fresh pool and empty caches, mixed with the hostile ones.
+First the normal responses are judged alone. Then, with a fresh pool and empty caches, they are judged mixed with the
+hostile responses.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from rewards.verifier import verify
 
 
 def judge_all(samples: list[Sample], threads: int) -> tuple[float, float, int]:
-    """Wall time and processor time in seconds, and how many verdicts are wrong."""
+    """Return the wall-clock time and the processor time, both in seconds, and the number of wrong verdicts."""
     for module in (answers, arithmetic, equality, forms, latex, limits, numerals):
         for function in vars(module).values():
             if hasattr(function, "cache_clear"):
@@ -34,6 +35,7 @@ def judge_all(samples: list[Sample], threads: int) -> tuple[float, float, int]:
 
 
 def main() -> None:
+    """Judge the normal responses, then the mixtures, and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=5_000)
     parser.add_argument("--hostile", type=int, default=200)

@@ -1,4 +1,4 @@
-"""Responses for measuring the verifier: long reasoning with a final box, right and wrong, of all sorts of answers."""
+"""Responses to measure the verifier with: long reasoning and a final box, right and wrong, for many kinds of answer."""
 
 import random
 from dataclasses import dataclass
@@ -18,13 +18,15 @@ _SENTENCES = (
 
 @dataclass(frozen=True)
 class Sample:
+    """A response, the gold answer, and whether the response is correct."""
+
     response: str
     gold: str
     correct: bool
 
 
 def normal(n: int, seed: int = 0) -> list[Sample]:
-    """n samples of 300 to 900 words, half of them right, of which a third write the gold in another way."""
+    """Return n samples of 300 to 900 words. Half are right; of those, a third write the gold in another way."""
     rng = random.Random(seed)
     return [_sample(rng) for _ in range(n)]
 
@@ -39,7 +41,7 @@ def _sample(rng: random.Random) -> Sample:
 
 
 def answers(rng: random.Random) -> tuple[str, str, str]:
-    """A gold, the same in other words, and a wrong answer; the sorts in about the shares that they have in MATH."""
+    """Return a gold, another spelling of it, and a wrong answer. The kinds have about the same shares as in MATH."""
     a, b, c = rng.randint(2, 60), rng.randint(2, 60), rng.choice((2, 3, 5, 6, 7, 10, 11))
     kind = rng.choices(
         (
@@ -93,7 +95,7 @@ def answers(rng: random.Random) -> tuple[str, str, str]:
 
 
 def hostile(n: int, seed: int = 0) -> list[str]:
-    """n responses that hang, flood or crash verifiers; none of them answers anything."""
+    """Return n responses that hang, flood or crash verifiers. None of them is a sensible answer."""
     rng = random.Random(seed)
     makers = (
         lambda k: rf"10^{{10^{{{k}}}}}",
@@ -117,5 +119,5 @@ def hostile(n: int, seed: int = 0) -> list[str]:
 
 
 def endless(n: int) -> list[str]:
-    """n responses that no guard knows: numbers of 10^8 digits."""
+    """Return n responses that no guard detects: numbers of 10^8 digits."""
     return [rf"The answer is \boxed{{({k}!)^{{9998}}}}." for k in range(3_000, 3_000 - n, -1)]

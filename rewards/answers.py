@@ -1,7 +1,7 @@
-r"""Final answers: finding them, and deciding whether two of them are the same mathematics.
+r"""Whether two final answers are the same mathematics.
 
-Thread-safe, never raises on a string, and symmetric. Rules of text and exact arithmetic come first, in this process;
-what they leave open goes to `rewards.pool`.
+All functions are thread-safe and never raise on a string; comparisons are symmetric. Rules of text and exact arithmetic
+come first and run in this process. What they leave open goes to the worker processes of `rewards.pool`.
 """
 
 from collections.abc import Callable
@@ -18,16 +18,30 @@ __all__ = ["compare", "equivalent", "extract_answer", "parseable"]
 
 
 def equivalent(a: str, b: str) -> bool:
-    r"""True if two answers are the same mathematics: "1/2", "\dfrac12" and "0.5" are; "50%" and "50" are not.
+    r"""Whether two answers are the same mathematics.
 
-    Symmetric, but not transitive where a rounded decimal stands for a fraction, or where a unit is left out. An empty
-    answer equals nothing. Answers that are too heavy to work with are equal only if they read the same.
+    The relation is symmetric. It is not transitive where a rounded decimal stands for a fraction, or where a unit is
+    left out. An empty answer equals nothing. Answers that are too heavy to work with are equal only if their text is.
+
+    >>> equivalent(r"\dfrac12", "0.5")
+    True
+    >>> equivalent(r"50\%", "50")
+    False
+    >>> equivalent(r"\sqrt{8}", r"2\sqrt{2}"), equivalent("x > 0", r"(0, \infty)")
+    (True, True)
     """
     return compare(a, b) == "same"
 
 
 def compare(a: str, b: str) -> Judgement:
-    """As `equivalent`, with the reason: "same", "different", "unreadable" (as different) or "timeout"."""
+    r"""Compare two answers as `equivalent` does, and say why they are not the same.
+
+    Returns "same", "different", "unreadable" (different, since an answer is neither mathematics nor words that can be
+    read) or "timeout" (the comparison passed a limit of the pool).
+
+    >>> compare("1/2", "0.5"), compare("1/2", "0.6"), compare(r"\frac{1}", "0.5")
+    ('same', 'different', 'unreadable')
+    """
     a, b = a.strip(), b.strip()
     if a == b:
         return "same" if a else "different"
@@ -48,7 +62,11 @@ def _compare(a: str, b: str) -> Judgement:
 
 @lru_cache(maxsize=65_536)
 def parseable(gold: str) -> bool:
-    """True if a gold answer can be compared beyond its spelling: a number, words, or LaTeX that Math-Verify reads."""
+    r"""Whether a gold answer can be compared beyond its spelling: a number, words, or LaTeX that Math-Verify reads.
+
+    >>> parseable(r"\frac{x}{2}"), parseable("none"), parseable("10^{10^{10}}")
+    (True, True, False)
+    """
     gold = tidy(gold)
     if not gold or too_heavy(gold):
         return False

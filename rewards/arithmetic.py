@@ -1,11 +1,12 @@
-r"""Values of LaTeX expressions, to settle without sympy what arithmetic can settle.
+r"""Values of LaTeX expressions by arithmetic, which decides most comparisons without sympy.
 
-Each letter stands for one fixed, odd-looking number, so that expressions which are equal as mathematics have equal
-values. Where notation is ambiguous or precision may be lost it gives up, and somebody slower decides.
+Each letter has one fixed, irregular value, so that expressions which are equal as mathematics have equal values. Where
+the notation is ambiguous or precision may be lost, the functions give up, and sympy decides.
 
-`value` computes in double precision: values that differ prove a difference, equal ones prove nothing. `exact` knows
-rational operations alone and computes in fractions, with integers of nine digits or so for the letters (and for pi,
-which no rational function can tell from a letter): there equal values mean the same function, but for a coincidence of
+`value` computes in double precision. Values that differ prove a difference; equal values prove nothing.
+
+`exact` knows only rational operations and computes in fractions. Letters are integers of about nine digits, and so is
+pi, which no rational function can tell from a letter. Equal values mean the same function, except for a coincidence of
 such integers.
 """
 
@@ -16,7 +17,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-from rewards.grammar import FUNCTIONS, GaveUp, Reader, Token, tokens
+from rewards.grammar import FUNCTIONS, GaveUp, Parser, Token, tokens
 
 _EPSILON = 1e-13
 _MAX_LOSS = 1e6
@@ -38,7 +39,7 @@ _VALUES = {
 
 
 class Value(NamedTuple):
-    """`loss` is the factor by which rounding errors may have grown."""
+    """Value of an expression. `loss` is the factor by which rounding errors may have grown."""
 
     number: complex
     loss: float
@@ -46,26 +47,29 @@ class Value(NamedTuple):
 
 @lru_cache(maxsize=65_536)
 def value(expression: str) -> Value | None:
-    """The value of a tidied expression at the fixed values of its letters, or None where it gives up."""
-    reader = _Doubles(tokens(expression))
-    number = reader.all()
-    if number is None or not cmath.isfinite(number) or reader.loss > _MAX_LOSS:
+    """Return the value of a tidied expression at the fixed values of its letters, or None where it gives up."""
+    parser = _Doubles(tokens(expression))
+    number = parser.all()
+    if number is None or not cmath.isfinite(number) or parser.loss > _MAX_LOSS:
         return None
-    return Value(number, reader.loss)
+    return Value(number, parser.loss)
 
 
 @lru_cache(maxsize=65_536)
 def exact(expression: str, point: int = 0) -> Fraction | None:
-    """The exact value of a rational function; each `point` gives its letters other values. None where it gives up."""
+    """Return the exact value of a rational function, or None where it gives up.
+
+    Each `point` gives the letters other values.
+    """
     return _Fractions(tokens(expression), point).all()
 
 
 def differ(a: Value, b: Value) -> bool:
-    """True if two values are further apart than rounding errors explain."""
+    """Whether two values are further apart than rounding errors explain."""
     return abs(a.number - b.number) > _EPSILON * (a.loss + b.loss) * max(abs(a.number), abs(b.number))
 
 
-class _Fractions(Reader[Fraction]):
+class _Fractions(Parser[Fraction]):
     def __init__(self, tokens: list[Token], point: int) -> None:
         super().__init__(tokens)
         self.point = point
@@ -93,7 +97,7 @@ class _Fractions(Reader[Fraction]):
         return Fraction(math.factorial(int(base)))
 
 
-class _Doubles(Reader[complex]):
+class _Doubles(Parser[complex]):
     def __init__(self, tokens: list[Token]) -> None:
         super().__init__(tokens)
         self.loss = 10.0
@@ -115,7 +119,7 @@ class _Doubles(Reader[complex]):
 
     def raised(self, base: complex, exponent: complex) -> complex:
         if (base.imag or base.real < 0) and exponent != int(exponent.real):
-            raise GaveUp  # a matter of branches
+            raise GaveUp  # the value depends on the branch
         self.loss *= max(1.0, abs(exponent))
         if base and exponent.imag == 0 and base.imag == 0:
             return complex(base.real**exponent.real)
@@ -154,7 +158,7 @@ class _Doubles(Reader[complex]):
         return complex(natural if name == r"\ln" else natural / math.log(10))
 
     def argument(self) -> complex:
-        r"""What a function without brackets takes: \sin 2x of \sin 2x \cos y."""
+        r"""The argument of a function without brackets: 2x in \sin 2x \cos y."""
         result = self.power()
         while self.starts_factor() and self.peek()[1] not in FUNCTIONS and self.peek()[0] != "number":
             result *= self.power()

@@ -1,7 +1,7 @@
-r"""When two forms are the same mathematics.
+r"""The rules by which two forms are the same mathematics.
 
-Every rule is exact and symmetric. What the rules leave open is put to `ask`, which knows sympy: `rewards.symbolic.ask`
-in a worker process; elsewhere a function that raises `Undecided`.
+Every rule is exact and symmetric. Questions that the rules leave open go to a function `ask`. In a worker process that
+is `rewards.symbolic.ask`, which uses sympy; elsewhere it is `undecided`, which raises `Undecided`.
 """
 
 import re
@@ -17,11 +17,11 @@ from rewards.numerals import decimal_places, rounds_to, stands_for
 from rewards.real_intervals import canonical
 
 Question = Literal[
-    "same value",  # of two expressions
-    "same equation",  # two differences of sides that vanish together
-    "same inequality",  # likewise, with the same sign
-    "same set",  # whatever Math-Verify makes of two texts
-    "readable",  # the first text, by itself
+    "same value",  # whether two expressions have the same value
+    "same equation",  # whether two differences of sides vanish together
+    "same inequality",  # whether two differences of sides always have the same sign
+    "same set",  # whether Math-Verify takes two texts for the same
+    "readable",  # whether the first text can be read; the second is empty
 ]
 Ask = Callable[[Question, str, str], bool]
 _SET_KINDS = ("list", "tuple", "union")
@@ -30,15 +30,20 @@ _FLIPPED = {"<": ">", r"\le": r"\ge"}
 
 
 class Undecided(Exception):
-    """The rules of text and arithmetic do not settle it: sympy must be asked."""
+    """The rules of text and arithmetic leave the question open, so that sympy must decide it."""
 
 
 def undecided(question: Question, a: str, b: str) -> bool:
+    """Leave every question open: the `ask` of a process that does not use sympy.
+
+    Raises:
+        Undecided: always.
+    """
     raise Undecided
 
 
 def same(a: Form, b: Form, ask: Ask) -> bool:
-    """True if two forms are the same mathematics."""
+    """Whether two forms are the same mathematics."""
     if a.value is not None and b.value is not None:
         return a.value == b.value or stands_for(a.value, b.value) or stands_for(b.value, a.value)
     if compact(a.text) == compact(b.text):
@@ -52,13 +57,13 @@ def same(a: Form, b: Form, ask: Ask) -> bool:
     if "assignment" in kinds or "equation" in kinds:
         return _same_equations(a, b, ask)
     if "quantity" in kinds:
-        # a unit on one side only is dropped; two units are compared as text, since nothing here converts them
+        # A unit on one side only is dropped. Two units are compared as text, since nothing here converts them.
         if kinds == ("quantity", "quantity") and a.tag != b.tag:
             return False
         return same(a.parts[0] if a.kind == "quantity" else a, b.parts[0] if b.kind == "quantity" else b, ask)
     if "relation" in kinds:
-        one, other = as_relation(a.text), as_relation(b.text)
-        return one is not None and other is not None and _same_relations(one, other, ask)
+        left, right = as_relation(a.text), as_relation(b.text)
+        return left is not None and right is not None and _same_relations(left, right, ask)
     if a.kind == b.kind == "words":
         return a.tag == b.tag
     if a.kind == b.kind == "based":
@@ -73,7 +78,7 @@ def same(a: Form, b: Form, ask: Ask) -> bool:
 
 
 def choice(text: str) -> str:
-    """The letter of a multiple-choice answer: "C", "(C)", "C)", "(C) 42" or "C. text"; else ""."""
+    """Return the letter of a multiple-choice answer ("C", "(C)", "C)", "(C) 42", "C. text"), or "" for any other."""
     text = re.sub(r"^(?:[oO]ption|[cC]hoice|[aA]nswer)\s+", "", text)
     match = re.fullmatch(r"(?:\((?P<round>[A-J])\)|(?P<bare>[A-J])[).:]?)(?P<rest>.*)", compact(text))
     if match is None:
@@ -96,7 +101,7 @@ def _same_values(a: Form, b: Form, ask: Ask) -> bool:
     value_a, value_b = arithmetic.value(a.text), arithmetic.value(b.text)
     if value_a and value_b:
         for form, other in ((a, value_b), (b, value_a)):
-            # a decimal for a surd
+            # A decimal may stand for a surd.
             if form.value is not None and not other.number.imag and stands_for(form.value, other.number.real):
                 return True
         if arithmetic.differ(value_a, value_b):
@@ -111,27 +116,28 @@ def _same_values(a: Form, b: Form, ask: Ask) -> bool:
 
 def _same_equations(a: Form, b: Form, ask: Ask) -> bool:
     if a.kind == b.kind == "assignment" and a.tag == b.tag:
-        return _says(a, b.parts[0], ask) and _says(b, a.parts[0], ask)
+        return _states(a, b.parts[0], ask) and _states(b, a.parts[0], ask)
     if a.kind in ("assignment", "equation") and b.kind in ("assignment", "equation"):
         return _vanish_together("same equation", a.text, b.text, ask)
     assignment, other = (a, b) if a.kind == "assignment" else (b, a)
-    return assignment.kind == "assignment" and _says(assignment, other, ask)
+    return assignment.kind == "assignment" and _states(assignment, other, ask)
 
 
-def _says(assignment: Form, other: Form, ask: Ask) -> bool:
-    """True if all sides of a chain have the value: "6 \\cdot 7 = 42" says 42, "41 = 42" does not."""
+def _states(assignment: Form, other: Form, ask: Ask) -> bool:
+    """Whether all sides of a chain have the value: "6 \\cdot 7 = 42" states 42, "41 = 42" states nothing."""
     first = assignment.parts[0]
     if not all(_close(first, side) for side in assignment.rounded):
         return False
     if all(same(side, other, ask) for side in assignment.parts):
         return True
-    # "2/3 ≈ 0.67" answers 0.67 too; "41.6 ≈ 42" does not answer 42
+    # "2/3 ≈ 0.67" also states 0.67, but "41.6 ≈ 42" does not state 42.
     return (first.value is None or decimal_places(first.value) is None) and any(
         compact(side.text) == compact(other.text) for side in assignment.rounded
     )
 
 
 def _close(exact: Form, rounded: Form) -> bool:
+    """Whether the side after a ≈ is the exact side cut or rounded."""
     if rounded.value is None:
         return False
     if exact.value is not None:
@@ -141,6 +147,8 @@ def _close(exact: Form, rounded: Form) -> bool:
 
 
 def _same_relations(a: Form, b: Form, ask: Ask) -> bool:
+    """Compare two inequalities as signs of differences: > 0, \\ge 0 or \\ne 0."""
+
     def downwards(form: Form) -> tuple[str, str]:
         sign, left, right = form.tag, form.parts[0].text, form.parts[1].text
         if sign in ("<", r"\le"):
@@ -164,7 +172,7 @@ def _vanish_together(question: Question, a: str, b: str, ask: Ask) -> bool:
 
 
 def _proportional(question: Question, a: str, b: str, ask: Ask) -> bool:
-    if not _may_be_asked(a, b):
+    if not _sympy_may_see(a, b):
         return False
     ratios: set[Fraction] = set()
     for point in range(3):
@@ -188,27 +196,30 @@ def _same_collections(a: Form, b: Form, ask: Ask) -> bool:
         if "set" in (a.tag, b.tag):
             parts_a, parts_b = _distinct(parts_a, ask), _distinct(parts_b, ask)
         return _same_in_any_order(parts_a, parts_b, ask)
-    for one, other in ((a, b), (b, a)):
-        if one.kind == "list" and len(one.parts) == 1 and other.kind not in ("words", "opaque"):
-            return same(one.parts[0], other, ask)  # {5} and 5
-        if one.kind == "list" and other.kind == "number" and "," in other.text:
-            # "100,200" reads as a number, but against "100, 200" it is the same list
-            return _same_in_any_order(one.parts, tuple(map(read, other.text.split(","))), ask)
-        if one.kind == "list" and other.kind == "tuple" and other.tag == "()" and _are_named(one.parts):
-            return len(one.parts) == len(other.parts) and all(map(same, one.parts, other.parts, [ask] * len(one.parts)))
+    for form, other in ((a, b), (b, a)):
+        if form.kind != "list":
+            continue
+        if len(form.parts) == 1 and other.kind not in ("words", "opaque"):
+            return same(form.parts[0], other, ask)  # {5} and 5
+        if other.kind == "number" and "," in other.text:
+            # "100,200" reads as a number, but against "100, 200" it is the same list.
+            return _same_in_any_order(form.parts, tuple(map(read, other.text.split(","))), ask)
+        if other.kind == "tuple" and other.tag == "()" and _are_named(form.parts):
+            pairs = zip(form.parts, other.parts, strict=False)
+            return len(form.parts) == len(other.parts) and all(same(part, partner, ask) for part, partner in pairs)
     both_sets = _is_set(a) and _is_set(b) and not {"union", "expression"}.isdisjoint((a.kind, b.kind))
     if both_sets or (_is_matrix(a) and _is_matrix(b)):
-        return _may_be_asked(a.text, b.text) and ask("same set", a.text, b.text)
+        return _sympy_may_see(a.text, b.text) and ask("same set", a.text, b.text)
     return False
 
 
-def _may_be_asked(a: str, b: str) -> bool:
+def _sympy_may_see(a: str, b: str) -> bool:
     return is_mathematics(a + b) and not (too_heavy(a) or too_heavy(b))
 
 
 def _is_set(form: Form) -> bool:
-    worked_out = form.kind == "expression" and re.search(r"\\(?:setminus|cap)", form.text) is not None
-    return worked_out or form.kind in _SET_KINDS
+    is_operation = form.kind == "expression" and re.search(r"\\(?:setminus|cap)", form.text) is not None
+    return is_operation or form.kind in _SET_KINDS
 
 
 def _is_matrix(form: Form) -> bool:
@@ -216,7 +227,7 @@ def _is_matrix(form: Form) -> bool:
 
 
 def _are_named(parts: Sequence[Form]) -> bool:
-    """True for values that say whose they are, "x = 1, y = 2": such a list has an order."""
+    """Whether each value has a name of its own, as in "x = 1, y = 2". Such a list has an order."""
     names = {part.tag for part in parts if part.kind == "assignment" and part.tag}
     return len(names) == len(parts) > 1
 
@@ -242,7 +253,7 @@ def _same_in_any_order(a: Sequence[Form], b: Sequence[Form], ask: Ask) -> bool:
 
 
 def is_readable(form: Form, ask: Ask) -> bool:
-    """True if a form can equal more than its own spelling."""
+    """Whether a form can equal more than its own spelling."""
     if form.kind == "opaque" or too_heavy(form.text):
         return False
     if form.kind != "expression":

@@ -4,7 +4,7 @@ import re
 
 _CLOSE_THINK, _OPEN_THINK = "</think>", "<think>"
 _BRACES = re.compile(r"(?P<box>\\{1,4}(?:boxed|fbox)[ \t]{0,8}\{)|\\[{}\\]|(?P<open>\{)|(?P<close>\})")
-# What quotes rather than answers. A comment of TeX counts as one only where prose has no per cent sign.
+# Quotations are no answers. A per cent sign starts a TeX comment only where prose would not have one.
 _QUOTED = re.compile(
     r"(?s:```.*?(?:```|\Z))|(?s:<!--.*?(?:-->|\Z))|`[^`\n]*`|\\verb(?P<bar>[|!+@/])[^\n]*?(?P=bar)"
     r"|(?m:(?:^|(?<=\}[ \t]))[ \t]*%.*$)"
@@ -27,12 +27,19 @@ _PHRASE_CHARS = 2_000
 
 
 def extract_answer(response: str) -> str | None:
-    r"""The final answer of a response, or None.
+    r"""Return the final answer of a response, or None if it has none. The time is linear in the length.
 
-    It is the content of the last \boxed{...} or \fbox{...} after the last </think>. A box that is opened after it and
-    never closed means that the response broke off: no answer. Without any box it is what follows "the answer is",
-    "answer:" or "####" on one of the last lines. Boxes and phrases in code, comments and \verb are quotations, text
-    inside an unfinished <think> is reasoning: neither is an answer. Takes time linear in the length.
+    The answer is the content of the last \boxed{...} or \fbox{...} after the last </think>. If a box after that one is
+    opened and never closed, the response broke off and has no answer. Without any box, the answer is what follows
+    "the answer is", "answer:", "final answer" or "####" on one of the last three lines. Boxes and phrases in code,
+    comments and \verb are quotations, and text in an unfinished <think> is reasoning; neither is an answer.
+
+    >>> extract_answer(r"<think>Perhaps \boxed{1}?</think> No, it is \boxed{\frac{1}{2}}.")
+    '\\frac{1}{2}'
+    >>> extract_answer("The answer is 20, because 4 times 5 is 20.")
+    '20'
+    >>> extract_answer(r"First \boxed{3}, then \boxed{4") is None
+    True
     """
     final = response.rpartition(_CLOSE_THINK)[2].partition(_OPEN_THINK)[0]
     if any(mark in final for mark in ("`", "<!--", r"\verb", "%")):
@@ -44,8 +51,8 @@ def extract_answer(response: str) -> str | None:
 
 
 def _last_box(text: str) -> str | None:
-    """Content of the last box (of nested ones the outermost); "" if one after it stays open; None without a box."""
-    open_starts: list[int | None] = []  # one entry per open brace: where the content starts if the brace opens a box
+    """Content of the last box, of nested boxes the outermost; "" if a later box stays open; None without a box."""
+    open_starts: list[int | None] = []  # for each open brace: where the content starts if the brace opens a box
     content: tuple[int, int] | None = None
     for token in _BRACES.finditer(text):
         if token["box"]:
@@ -63,7 +70,7 @@ def _last_box(text: str) -> str | None:
 
 
 def _after_phrase(text: str) -> str | None:
-    """What the last final-answer phrase on one of the last lines says, unless it reports somebody else's answer."""
+    """The answer that the last final-answer phrase on the last lines states, unless it reports somebody else's."""
     lines = [line for line in text[-_PHRASE_CHARS:].splitlines() if line.strip()][-_PHRASE_LINES:]
     tail = "\n".join(lines)
     found = list(_PHRASE.finditer(tail))
@@ -80,5 +87,5 @@ def _after_phrase(text: str) -> str | None:
     else:
         said = said.partition("\n")[0]
         said = _CLAUSE.sub("", re.split(r"\.\s+(?=[A-Z])", said, maxsplit=1)[0])
-        said = _VERB.sub("", said)  # "the greatest such n is 5" says 5
+        said = _VERB.sub("", said)  # "the greatest such n is 5" states 5
     return said.strip("*$ \t.,;:") or None

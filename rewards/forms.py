@@ -1,7 +1,7 @@
-r"""What kind of answer a text is: number, list, tuple, interval, set, matrix, equation, quantity with a unit, words.
+r"""The kind of an answer: number, list, tuple, interval, set, matrix, equation, quantity with a unit, words.
 
-`read` turns one tidied answer into a tree of forms whose leaves are numbers, words and expressions. Only the shape is
-read here; `rewards.equality` compares forms, and works on the expressions in the leaves.
+`read` turns a tidied answer into a tree of forms whose leaves are numbers, words and expressions. It reads only the
+shape. `rewards.equality` compares the forms, down to the expressions in the leaves.
 """
 
 import re
@@ -17,26 +17,30 @@ from rewards.notation import GREEK_LETTER, is_closed, is_label, split, split_uni
 from rewards.numerals import exact_value
 
 Kind = Literal[
-    "number",  # value
-    "words",  # prose: compared letter by letter
-    "list",  # values in any order; a finite set is one
-    "tuple",  # parts in order between two brackets (tag): a tuple, or an interval, which read the same
+    "number",  # a rational number (value)
+    "words",  # prose, compared letter by letter (tag)
+    "list",  # values in any order; a finite set is a list with the tag "set"
+    "tuple",  # parts in order between two brackets (tag): a tuple or an interval, which are written alike
     "union",  # intervals and sets in any order
     "matrix",  # rows, each a tuple
-    "ratio",  # parts in order between colons: a ratio, or a time
+    "ratio",  # parts in order between colons: a ratio or a time
     "quantity",  # one part with a unit (tag)
-    "based",  # a numeral in a base that is said
-    "assignment",  # values that a chain says a label (tag) has: x = 2 \cdot 3 = 6
-    "equation",  # two sides (parts) of an equation that is no assignment
-    "relation",  # two sides of an inequality that is not solved; tag is its sign
-    "expression",  # mathematics by itself
-    "opaque",  # anything else: equal only if it reads the same
+    "based",  # a numeral with its base (tag)
+    "assignment",  # the values that a chain gives a label (tag): x = 2 \cdot 3 = 6
+    "equation",  # the two sides of an equation that is no assignment
+    "relation",  # the two sides of an unsolved inequality; tag is its sign
+    "expression",  # any other mathematics
+    "opaque",  # anything else: equal only if the text is equal
 ]
 
 
 @dataclass(frozen=True)
 class Form:
-    """One answer; `text` is its tidied LaTeX. `rounded` are the sides of an assignment that follow a ≈."""
+    """An answer or a part of one.
+
+    `text` is its tidied LaTeX. `Kind` says what `parts`, `tag` and `value` hold. `rounded` are the sides of an
+    assignment that follow a ≈.
+    """
 
     kind: Kind
     text: str
@@ -67,7 +71,7 @@ _VARIABLE = re.compile(rf"(?:[a-zA-Z]|{GREEK_LETTER})(?:_\{{?[a-zA-Z0-9]+\}}?)?"
 
 @lru_cache(maxsize=65_536)
 def read(text: str) -> Form:
-    """The form of a tidied answer. Never raises on a string."""
+    """Return the form of a tidied answer. Never raises on a string."""
     text = _WHOLE_TEXT.sub(r"\1", text.strip())
     key = compact(text)
     value = exact_value(key)
@@ -83,7 +87,7 @@ def read(text: str) -> Form:
 
 
 def leaves(form: Form) -> Iterator[Form]:
-    """The forms without parts of a tree."""
+    """Iterate over the leaves of a tree: its forms without parts."""
     if not form.parts:
         yield form
     for part in (*form.parts, *form.rounded):
@@ -128,8 +132,8 @@ def _membership(text: str) -> Form | None:
 
 def _chain(text: str) -> Form | None:
     pieces, signs = split(_CHAIN, text)
-    if len(signs) == 1 and pieces[0] == "" and signs[0] != "=":
-        return read(pieces[1])  # \approx 3.1
+    if len(signs) == 1 and pieces[0] == "" and signs[0] != "=":  # \approx 3.1
+        return read(pieces[1])
     if not signs or "" in pieces:
         return Form("opaque", text) if signs else None
     labels = [piece for piece in pieces if is_label(piece)]
@@ -137,7 +141,7 @@ def _chain(text: str) -> Form | None:
     rounded = [piece for i, piece in enumerate(pieces[1:]) if piece not in labels and signs[i] != "="]
     if not exact and rounded:  # x \approx 3.1
         exact, rounded = rounded[:1], rounded[1:]
-    if not exact:  # y = x: the last name is what the others are
+    if not exact:  # y = x: all sides are names, and the last is the value
         exact, labels = labels[-1:], labels[:-1]
     if len(exact) > 1 and labels:  # S = n(n+1)/2 = 55: a formula in the middle of a chain is a step
         exact = [side for side in exact if is_closed(side)] or exact[-1:]
@@ -162,13 +166,13 @@ def _inequality(text: str) -> Form | None:
 
 
 def as_relation(text: str) -> Form | None:
-    """The two sides of one inequality, solved or not."""
+    """Return the two sides of one inequality, solved or not, as a relation; None for anything else."""
     pieces, signs = split(_SIGN, text)
     return Form("relation", text, tuple(map(read, pieces)), signs[0]) if len(pieces) == 2 and all(pieces) else None
 
 
 def _solved(text: str, pieces: list[str], signs: list[str], name: int) -> Form | None:
-    """The interval in which a solved inequality puts its variable."""
+    """The interval of a solved inequality's variable, which is the piece at index `name`."""
     low, high = (r"-\infty", "("), (r"\infty", ")")
     for i, sign in enumerate(signs):
         left_of_name = i < name
@@ -195,7 +199,7 @@ def _quantity(text: str) -> Form | None:
 def _plus_minus(text: str) -> Form | None:
     if not _PLUS_MINUS.search(text):
         return None
-    # several signs go together, upper with upper
+    # Several signs go together: all upper signs, or all lower signs.
     values = [
         re.sub(r"(^|[({=,])\s*\+", r"\1", re.sub(r"\\pm(?![a-zA-Z])", plus, re.sub(r"\\mp(?![a-zA-Z])", minus, text)))
         for plus, minus in ("+-", "-+")
@@ -211,7 +215,7 @@ def _sets(text: str) -> Form | None:
         return None
     parts = [read(piece) for piece in pieces]
     if all(part.kind == "list" and part.tag == "set" for part in parts):
-        return Form("list", text, tuple(one for part in parts for one in part.parts), "set")
+        return Form("list", text, tuple(element for part in parts for element in part.parts), "set")
     return Form("union", text, tuple(parts))
 
 

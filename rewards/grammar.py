@@ -1,6 +1,6 @@
-r"""The grammar of LaTeX arithmetic: sums, products, powers, roots, functions, mixed numbers; read from left to right.
+r"""The parser of LaTeX arithmetic: sums, products, powers, roots, functions and mixed numbers, from left to right.
 
-What a numeral, a letter, a power and so on are worth is for the subclasses of `Reader` in `rewards.arithmetic` to say.
+The subclasses of `Parser` in `rewards.arithmetic` define the value of a numeral, a letter, a power and so on.
 """
 
 import re
@@ -22,11 +22,11 @@ FUNCTIONS = tuple(rf"\{name}" for name in notation.FUNCTIONS if name not in ("ar
 
 
 class GaveUp(Exception):
-    """The notation is ambiguous or unknown, or the arithmetic cannot do it."""
+    """The notation is ambiguous or unknown, or the arithmetic cannot compute the value."""
 
 
 def tokens(expression: str) -> list[Token]:
-    """The tokens of an expression; a single unknown one if it has characters that are none of arithmetic."""
+    """Split an expression into tokens. With a character that is not of arithmetic, the whole is one unknown token."""
     found: list[Token] = []
     position = 0
     while position < len(expression):
@@ -38,40 +38,52 @@ def tokens(expression: str) -> list[Token]:
     return found
 
 
-class Reader(Generic[Number]):
-    """Whatever a subclass does not define it gives up on."""
+class Parser(Generic[Number]):
+    """A recursive-descent parser that evaluates as it reads. It gives up on operations that a subclass does not define.
+
+    A subclass defines operations: `numeral`, `letter`, `added`, `raised`, `root`, `factorial`, `bars_around` and
+    `function`. The other methods are the grammar; they read from `position` on and raise `GaveUp`.
+    """
 
     def __init__(self, tokens: list[Token]) -> None:
         self.tokens = tokens
         self.position = 0
-        self.bars = 0
+        self.bars = 0  # open bars of absolute values
 
     def numeral(self, text: str) -> Number:
+        """Value of a numeral without sign."""
         raise GaveUp
 
     def letter(self, name: str) -> Number:
+        """Value of a variable or constant: `x`, `x_1`, a Greek letter or \\pi."""
         raise GaveUp
 
     def raised(self, base: Number, exponent: Number) -> Number:
+        """Value of a power."""
         raise GaveUp
 
     def root(self, base: Number, index: Number) -> Number:
+        """Value of the `index`-th root."""
         raise GaveUp
 
     def factorial(self, base: Number) -> Number:
+        """Value of a factorial."""
         raise GaveUp
 
     def bars_around(self, inside: Number) -> Number:
+        """Value of an absolute value."""
         raise GaveUp
 
     def function(self, name: str) -> Number:
+        """Value of a function, whose argument (and power, as in \\sin^2 x) is still to be read."""
         raise GaveUp
 
     def added(self, terms: list[Number]) -> Number:
+        """Value of a sum of two terms or more."""
         raise GaveUp
 
     def all(self) -> Number | None:
-        """The value of all tokens, or None."""
+        """Return the value of all tokens, or None where it gives up."""
         try:
             number = self.sum()
         except (GaveUp, ArithmeticError, ValueError, RecursionError):
@@ -79,19 +91,23 @@ class Reader(Generic[Number]):
         return number if self.position == len(self.tokens) else None
 
     def peek(self) -> Token:
+        """Return the next token without taking it; ("end", "") after the last."""
         return self.tokens[self.position] if self.position < len(self.tokens) else ("end", "")
 
     def take(self, *wanted: str) -> bool:
+        """Take the next token if its text is wanted, and say whether it was."""
         if self.peek()[1] in wanted and self.peek()[0] != "end":
             self.position += 1
             return True
         return False
 
     def need(self, mark: str) -> None:
+        """Take the next token, which must be `mark`."""
         if not self.take(mark):
             raise GaveUp
 
     def sum(self) -> Number:
+        """Read terms with plus and minus signs."""
         terms: list[Number] = []
         while not terms or self.peek()[1] in ("+", "-"):
             negative = self.take("-")
@@ -102,6 +118,7 @@ class Reader(Generic[Number]):
         return terms[0] if len(terms) == 1 else self.added(terms)
 
     def product(self) -> Number:
+        """Read factors with or without signs between them, or a mixed number."""
         start = self.position
         result = self.power()
         single_number = self.position == start + 1 and self.tokens[start][0] == "number"
@@ -125,12 +142,14 @@ class Reader(Generic[Number]):
                 return result
 
     def starts_factor(self) -> bool:
+        """Whether the next token starts a factor that stands beside the last one without a sign."""
         kind, text = self.peek()
         if kind == "command":
             return text not in (r"\cdot", r"\times", r"\div", r"\%")
         return kind in ("number", "letter") or text in ("(", "{") or (text == "|" and not self.bars)
 
     def power(self) -> Number:
+        """Read an atom with its powers, factorials, per cent signs and degrees."""
         base = self.atom()
         while True:
             if self.take("!"):
@@ -146,6 +165,7 @@ class Reader(Generic[Number]):
                 return base
 
     def atom(self) -> Number:
+        """Read a numeral, a letter, a bracket, a fraction, a root or a function."""
         kind, text = self.peek()
         self.position += 1
         if kind == "number":
@@ -175,6 +195,7 @@ class Reader(Generic[Number]):
         raise GaveUp
 
     def group(self) -> Number:
+        """Read a sum between braces."""
         self.need("{")
         inside = self.sum()
         self.need("}")

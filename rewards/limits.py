@@ -1,4 +1,4 @@
-"""What sympy must not see: answers whose work grows without bound, and LaTeX that is no plain mathematics."""
+"""Limits on what sympy may see: no answers of unbounded work, and no LaTeX that is not plain mathematics."""
 
 import math
 import re
@@ -12,11 +12,11 @@ from rewards.numerals import exact_value
 _MAX_EXPONENT = 9_999
 _MAX_FACTORIAL = 3_000
 _MAX_BINOMIAL = 10_000
-_MAX_DEPTH = 40  # of brackets in brackets; the parser of LaTeX is recursive
+_MAX_DEPTH = 40  # nesting of brackets; the LaTeX parser is recursive
 
 _OPEN_ENDED = re.compile(r"\\(?:i*nt|oint|sum|prod|lim)(?![a-zA-Z])")
-# Commands and characters of plain mathematics. Anything else (\cancel, \not, \phantom, quotes, code) changes what a
-# reader sees in ways that a parser does not know, and is compared as text.
+# Commands of plain mathematics. Other commands (\cancel, \not, \phantom), quotes and code change what a reader sees in
+# ways that a parser does not know, so an answer with them is compared as text.
 _COMMANDS = "|".join(
     [
         *("frac", "sqrt", "pi", "infty", "cdot", "times", "div", "pm", "mp", "circ", "binom", "max", "min", "gcd"),
@@ -31,7 +31,7 @@ _CLOSING = {"{": "}", "(": ")"}
 
 
 def _exponents(text: str) -> list[str]:
-    r"""What stands after each ^ and \exp: the inside of brackets, a signed numeral, a command, or one character."""
+    r"""The exponents, after each ^ and \exp: the inside of brackets, a signed numeral, a command, or one character."""
     found: list[str] = []
     for caret in re.finditer(r"(?:\^|\\exp(?![a-zA-Z]))\s*", text):
         start = caret.end()
@@ -50,7 +50,7 @@ def _exponents(text: str) -> list[str]:
 
 
 def _huge_power(text: str) -> bool:
-    """An exponent that is large, or that is itself a power nobody can work out, or nested large powers."""
+    """Whether an exponent is large, or is itself a power that cannot be worked out, or large powers are nested."""
     product = 1.0
     for exponent in _exponents(text):
         value = exact_value(compact(exponent))
@@ -69,7 +69,7 @@ def _huge_power(text: str) -> bool:
 
 
 def _huge_factorial(text: str) -> bool:
-    """A factorial of a large number, or of something that must be worked out first (a power, another factorial)."""
+    """Whether a factorial is of a large number, or of a term that must be worked out first (a power, a factorial)."""
     for factorial in re.finditer(r"(?:[0-9,]+|\([^()!^]*\)|(?P<unclear>[)}!]))\s*!", text):
         numbers = [int(digits) for digits in re.findall(r"[0-9]+", factorial[0].replace(",", ""))]
         if factorial["unclear"] or math.prod(numbers) > _MAX_FACTORIAL:
@@ -78,7 +78,7 @@ def _huge_factorial(text: str) -> bool:
 
 
 def is_mathematics(tidied: str) -> bool:
-    """True for text made of numerals, letters, operators and the known commands of mathematics, not nested too deep."""
+    """Whether a text consists of numerals, letters, operators and known commands, with brackets not nested too deep."""
     if _PLAIN.fullmatch(tidied) is None:
         return False
     depth = deepest = 0
@@ -89,15 +89,16 @@ def is_mathematics(tidied: str) -> bool:
 
 
 def is_open_ended(tidied: str) -> bool:
-    """True for sums, products, limits and integrals: only their notation is compared, they are never worked out."""
+    """Whether a text has a sum, product, limit or integral. These are never worked out; their notation is compared."""
     return _OPEN_ENDED.search(tidied) is not None
 
 
 @lru_cache(maxsize=65_536)
 def too_heavy(tidied: str) -> bool:
-    """True if working with this answer may need unbounded time or memory: it may only be compared as text.
+    """Whether an answer may need unbounded time or memory, so that it may only be compared as text.
 
-    Over `MAX_CHARS` characters, towers of powers, exponents over 9,999, factorials over 3,000, binomials over 10,000.
+    Too heavy are: over `MAX_CHARS` characters, towers of powers, exponents over 9,999, factorials over 3,000 and
+    binomials over 10,000.
     """
     if len(tidied) > MAX_CHARS or re.search(r"[0-9]\s*[eE]\s*[+-]?[0-9]{4}", tidied):
         return True

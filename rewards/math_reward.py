@@ -1,13 +1,13 @@
-"""verl's reward function: 1.0 for a response whose final answer equals the ground truth, else 0.0."""
+"""The reward function for verl: 1.0 for a response whose final answer equals the ground truth, else 0.0."""
 
 import asyncio
 import numbers
 from typing import Any
 
 from rewards.pool import shared
-from rewards.verifier import verify
+from rewards.verifier import Reason, verify
 
-_DIAGNOSTICS = ("no_answer", "timeout", "too_long", "gold_unparseable")
+_DIAGNOSTICS: tuple[Reason, ...] = ("no_answer", "timeout", "too_long", "gold_unparseable")
 
 
 def compute_score(
@@ -17,18 +17,22 @@ def compute_score(
     extra_info: dict[str, Any] | None = None,
     **kwargs: Any,
 ) -> dict[str, float]:
-    """Score one response. May be called from any thread, process or Ray actor.
+    r"""Score one response. Any thread, process or Ray actor may call this.
 
-    Only `solution_str` and `ground_truth` count: the same rule holds for every data source.
+    Only `solution_str` and `ground_truth` count: the same rules hold for every data source.
 
     Returns:
-        `score` is the reward, 0.0 or 1.0, and `acc` the same under the name verl's validation reads. The others say why
-        it is 0, each 0.0 or 1.0: `no_answer`, `timeout`, `too_long`, `gold_unparseable`, and `unparsed` (an answer that
-        nothing could read). `pool_restarts` counts the worker processes replaced since the last call.
+        `score` is the reward, 0.0 or 1.0; `acc` is the same under the name that verl's validation reads. `no_answer`,
+        `timeout`, `too_long`, `gold_unparseable` and `unparsed` (an answer that nothing could read), each 0.0 or 1.0,
+        say why the score is 0. `pool_restarts` counts the worker processes replaced since the last call.
 
     Raises:
         ValueError: the ground truth is neither text nor a number.
         OSError: the worker processes cannot be started.
+
+    >>> result = compute_score("math500", r"Hence \boxed{0.25}.", r"\frac{1}{4}")
+    >>> result["score"], result["acc"], result["no_answer"]
+    (1.0, 1.0, 0.0)
     """
     if not isinstance(ground_truth, str | numbers.Real):
         raise ValueError(f"ground_truth of {data_source!r} is a {type(ground_truth).__name__}; give text or a number")
@@ -40,5 +44,5 @@ def compute_score(
 
 
 async def compute_score_async(*args: Any, **kwargs: Any) -> dict[str, float]:
-    """As `compute_score`, without blocking the event loop while a worker process thinks."""
+    """Do the same as `compute_score`, without blocking the event loop while a worker process computes."""
     return await asyncio.to_thread(compute_score, *args, **kwargs)

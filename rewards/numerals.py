@@ -1,4 +1,4 @@
-r"""Numerals: the exact value of what denotes a number by itself, and when a decimal stands for another value."""
+r"""Exact values of numerals, and when a decimal stands for another value."""
 
 import math
 import re
@@ -20,16 +20,16 @@ _SCIENTIFIC = re.compile(rf"(?P<mantissa>{_SIGNED})[eE](?P<exponent>[+-]?[0-9]{{
 _REPEATING = re.compile(
     r"(?P<sign>[+-]?)(?P<whole>[0-9]*)\.(?P<head>[0-9]*)(?:\\overline\{(?P<over>[0-9]+)\}|\((?P<round>[0-9]+)\))"
 )
-# three times the same digits and then dots: 0.333..., 2.1818...
+# The same digits three times or more, and then dots: 0.333..., 2.181818...
 _DOTS = re.compile(
     r"(?P<sign>[+-]?)(?P<whole>[0-9]*)\.(?P<head>[0-9]*?)(?P<dots>[0-9]{1,6})(?P=dots){2,}(?:\.{3}|\\l?dots|\\cdots)"
 )
 _NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _WORDS = {name: Fraction(number) for number, name in enumerate(_NAMES)}
 
-SIGNIFICANT_DIGITS = 6  # from which on a decimal may stand for a value that has no finite decimal
-_DOUBLE_DIGITS = 15  # a decimal as long as this was printed by a computer: its last digits are rounding noise
-_DOUBLE_NOISE = 5e-16
+SIGNIFICANT_DIGITS = 6  # the least that a decimal needs to stand for a value without a finite decimal
+_DOUBLE_DIGITS = 15  # a computer printed a decimal of this length; its last digits are rounding noise
+_DOUBLE_NOISE = 5e-16  # relative to the decimal
 
 
 def _number(numeral: str) -> Fraction:
@@ -42,7 +42,7 @@ def _ratio_value(match: re.Match[str]) -> Fraction | None:
         return None
     value: Fraction = top / bottom
     if whole is not None:
-        # a mixed number has a proper fraction of two plain integers; "2 3" or "1 -1/2" is something else
+        # A mixed number has a proper fraction of two plain integers. "2 3" and "1 -1/2" are something else.
         if not (match["bottom"] and match["top"].isdigit() and match["bottom"].isdigit() and value < 1):
             return None
         value += int(whole)
@@ -57,10 +57,10 @@ def _repeating_value(whole: str, head: str, cycle: str) -> Fraction:
 
 @lru_cache(maxsize=65_536)
 def exact_value(compacted: str) -> Fraction | None:
-    r"""The rational number that a `compact` text denotes, or None where it is no plain numeral.
+    r"""Return the rational number that a `compact` text denotes, or None if the text is no plain numeral.
 
-    Integers, decimals, separators of thousands, a/b, \frac{a}{b}, mixed numbers, percent, m \times b^n, 1e-3, repeating
-    decimals and English numerals up to twelve; powers only while they stay below about 3,300 digits.
+    Plain numerals are integers, decimals, thousands separators, a/b, \frac{a}{b}, mixed numbers, per cents,
+    m \times b^n, 1e-3, repeating decimals and English numerals up to twelve. Powers stay below about 3,300 digits.
     """
     if not compacted or len(compacted) > MAX_CHARS:
         return None
@@ -87,7 +87,7 @@ def exact_value(compacted: str) -> Fraction | None:
 
 
 def decimal_places(value: Fraction) -> int | None:
-    """Digits after the point of the finite decimal that equals `value`, or None if there is none."""
+    """Return how many digits after the point the finite decimal of `value` has, or None if it has no finite decimal."""
     rest, twos, fives = value.denominator, 0, 0
     while rest % 2 == 0:
         rest, twos = rest // 2, twos + 1
@@ -97,9 +97,9 @@ def decimal_places(value: Fraction) -> int | None:
 
 
 def stands_for(decimal: Fraction, value: Fraction | float) -> bool:
-    """True if `decimal` is `value` cut or rounded, to six significant digits or more.
+    """Whether `decimal` is `value` cut or rounded to six significant digits or more.
 
-    A `value` that has a finite decimal itself is only met by the noise of double precision (0.30000000000000004).
+    For a `value` with a finite decimal of its own, only noise of double precision is allowed (0.30000000000000004).
     """
     places = decimal_places(decimal)
     if not places or places > MAX_CHARS:
@@ -114,7 +114,7 @@ def stands_for(decimal: Fraction, value: Fraction | float) -> bool:
 
 
 def rounds_to(value: Fraction | float, decimal: Fraction) -> bool:
-    """True if `decimal` is `value` cut or rounded to however many digits: what a reader lets pass after "≈"."""
+    """Whether `decimal` is `value` cut or rounded to any number of digits, as a reader accepts it after "≈"."""
     if isinstance(value, float) and not math.isfinite(value):
         return False
     return abs(Fraction(value) - decimal) < Fraction(1, 10 ** (decimal_places(decimal) or 0))

@@ -2,9 +2,9 @@
 
 A worker that passes its limit of processor time, wall-clock time or memory is killed and replaced. The others go on.
 
-One helper process, which has loaded sympy, forks the workers (`rewards.pool_worker`). It has a command line of its own,
-because the other ways fail in a Ray actor: a fork of the trainer is unsafe (it has threads), and multiprocessing's spawn
-and forkserver import the main module again and are forbidden in daemonic processes. Linux only.
+One helper process, which has loaded sympy, forks the workers (`rewards.pool_worker`). It is started as a command of its
+own, since the other ways fail in a Ray actor: a fork of the trainer is unsafe (it has threads), and multiprocessing's
+spawn and forkserver import the main module again and are forbidden in daemonic processes. Linux only.
 """
 
 import atexit

@@ -1,17 +1,17 @@
-r"""Unions of intervals and points with rational or infinite ends, in one canonical order."""
+r"""Sets of real numbers: unions of intervals and points with rational or infinite ends, in one canonical order."""
 
 import math
 from fractions import Fraction
 
 from rewards.forms import Form
 
-# A place between numbers: (x, 0) is just below x, (x, 1) just above. [a, b) goes from (a, 0) to (b, 0).
+# A place between numbers: (x, 0) is just below x and (x, 1) just above. [a, b) goes from (a, 0) to (b, 0).
 Cut = tuple[Fraction | float, int]
 _INFINITE = {r"\infty": math.inf, r"-\infty": -math.inf}
 
 
 def canonical(form: Form) -> tuple[tuple[Cut, Cut], ...] | None:
-    """The disjoint pieces of a set of reals, ascending, or None if it has other parts than intervals and points."""
+    """Return the disjoint pieces of a set of reals in ascending order, or None if a part is no interval or point."""
     pieces = _pieces(form)
     if pieces is None:
         return None

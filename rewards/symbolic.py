@@ -1,8 +1,8 @@
-r"""What only sympy can decide, asked inside a worker process: it may take any time and memory, and the pool ends it.
+r"""The comparisons that only sympy can decide. They run in a worker process, since they may take any time and memory.
 
-Math-Verify's parser reads the LaTeX. Values are compared exactly where they are rational, else to 50 digits; formulas
-with letters at several points, real on both sides, which settles an identity for all but contrived cases. Sums,
-products, limits and integrals are never worked out: their notation must be the same.
+Math-Verify's parser reads the LaTeX. Rational values are compared exactly, other values to 45 digits. Formulas with
+letters are compared at several points where both sides are real, which decides an identity in all but contrived cases.
+Sums, products, limits and integrals are never worked out: their notation must be the same.
 """
 
 import logging
@@ -23,21 +23,21 @@ from rewards.limits import is_open_ended
 from rewards.pool import Judgement
 
 for _module in ("parser", "grader"):
-    # they warn once that no time-out is set: the pool's is used instead
+    # They warn once that no timeout is set. The pool's limits take its place.
     logging.getLogger(f"math_verify.{_module}").setLevel(logging.ERROR)
 
 _DIGITS = 60
 _AGREE = mpmath.mpf(10) ** -45
 _CONVERSION = ConversionConfig(lowercase_symbols=False)
-# Each row is a point: the values of the letters in alphabetical order, repeated as needed. First positive ones, where
-# roots and logarithms are real; then mixed signs, where |x| and x part.
+# Each row is a point: the values of the letters in alphabetical order, repeated as needed. The first two are positive,
+# where roots and logarithms are real. The other two have mixed signs, where |x| and x differ.
 _ROWS = ((131, 58, 223, 71, 149), (61, 173, 83, 199, 107), (-113, 67, -181, 229, -79), (-73, -139, 101, -59, 211))
 _POINTS = [[sympy.Rational(n, 97) for n in row] for row in _ROWS]
 _IMAGINARY = sympy.Symbol("i", real=True)
 
 
 def ask(question: Question, a: str, b: str) -> bool:
-    """Answer one question about tidied LaTeX; False where it cannot be read. May raise whatever sympy raises."""
+    """Answer a question about tidied LaTeX, with False if the LaTeX cannot be read. May raise whatever sympy raises."""
     if question == "readable":
         return expression(a) is not None
     if question == "same set":
@@ -57,7 +57,7 @@ def ask(question: Question, a: str, b: str) -> bool:
 
 @lru_cache(maxsize=1_024)
 def expression(tidied: str) -> Any:
-    """The sympy expression of tidied LaTeX, or None where the parser cannot read it."""
+    """Return the sympy expression of tidied LaTeX, or None if the parser cannot read it."""
     try:
         text = _spelled_out(tidied)
         parsed = latex2sympy(text, is_real=True, normalization_config=None, conversion_config=_CONVERSION)
@@ -69,7 +69,7 @@ def expression(tidied: str) -> Any:
 
 
 def _spelled_out(tidied: str) -> str:
-    """LaTeX as the parser knows it: exact decimals, per cent, degrees, braces around exponents."""
+    """Spell decimals, per cents, degrees and exponents out as LaTeX that the parser knows."""
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", tidied)
     text = re.sub(r"(?<=\d)[eE]([+-]?\d+)", r"\\cdot 10^{\1}", text)
     text = re.sub(r"\d*\.\d+|\d+\.(?!\d)", _exact_decimal, text)
@@ -86,7 +86,7 @@ def _exact_decimal(match: re.Match[str]) -> str:
 
 
 def _with_real_roots(expression: Any) -> Any:
-    """Odd roots as real numbers have them, the cube root of -8 being -2, unless there is an i in the expression."""
+    """Replace odd roots by real roots, so that the cube root of -8 is -2, unless the expression contains an i."""
     if expression.has(sympy.I):
         return expression
 
@@ -115,7 +115,7 @@ def _same_value(a: Any, b: Any) -> bool:
 
 
 def _in_order(expression: Any) -> Any:
-    """An expression with its sums and products in sympy's own order; nothing is worked out."""
+    """Put the sums and products of an expression into sympy's own order, without working anything out."""
     return bottom_up(expression, lambda node: node.func(*node.args) if node.args else node)
 
 
@@ -138,7 +138,7 @@ def _proportional(a: Any, b: Any, positive: bool) -> bool:
 
 
 def _everywhere(a: Any, b: Any, agree: Any) -> bool:
-    """True if `agree` holds at all points where both sides are defined, and real unless there is an i in them."""
+    """Whether `agree` holds at all points where both sides are defined, and real (unless a side contains an i)."""
     names = sorted(a.free_symbols | b.free_symbols, key=str)
     is_complex = a.has(sympy.I) or b.has(sympy.I)
     compared = 0
@@ -156,7 +156,7 @@ def _everywhere(a: Any, b: Any, agree: Any) -> bool:
 
 
 def _stays_real(expression: Any, values: dict[Any, Any]) -> bool:
-    """True if no root or logarithm in an expression is taken of a negative number: there branches would be compared."""
+    """Whether no root or logarithm is taken of a negative number, where the result would depend on the branch."""
     arguments = [node.args[0] for node in expression.atoms(sympy.Pow, sympy.log) if not _is_whole_power(node, values)]
     return all(sympy.re(sympy.N(argument.subs(values))) >= 0 for argument in arguments)
 
@@ -166,7 +166,7 @@ def _is_whole_power(node: Any, values: dict[Any, Any]) -> bool:
 
 
 def _number(value: Any) -> Any:
-    """A complex number of 60 digits, or None where there is none (a pole, an undefined function)."""
+    """A complex number of 60 digits, or None if there is none (a pole, an undefined function)."""
     number = sympy.N(value, _DIGITS)
     if not number.is_number or not _is_defined(number) or number.is_infinite or number.is_finite is False:
         return None
@@ -175,10 +175,10 @@ def _number(value: Any) -> Any:
 
 
 def _significant(part: Any) -> Any:
-    """A part of a number; 0 where nothing but rounding noise is left of it, None where it is no number."""
+    """The real or imaginary part of a number; 0 if only rounding noise is left of it, None if it is no number."""
     if not isinstance(part, sympy.Number):
         return None
-    noise = isinstance(part, sympy.Float) and part._prec < 10  # sympy keeps as many bits as are known
+    noise = isinstance(part, sympy.Float) and part._prec < 10  # sympy keeps only the bits that are known
     return mpmath.mpf(0) if noise else mpmath.mpmathify(sympy.Float(part, _DIGITS))
 
 
@@ -189,7 +189,7 @@ def _agree(x: Any, y: Any) -> bool:
 
 
 def _same_set(a: str, b: str) -> bool:
-    """Math-Verify's verdict, true if it holds in either direction (it lets a set answer an inequality one way only)."""
+    """Math-Verify's verdict in either direction, since it takes a set for an inequality in one direction only."""
     parsed = [
         parse(f"${text}$", [LatexExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=0) for text in (a, b)
     ]
@@ -200,15 +200,15 @@ def _same_set(a: str, b: str) -> bool:
 
 
 def rehearse() -> None:
-    """Read one expression, so that most of the parser's tables are filled before workers are forked."""
+    """Read one expression, so that most of the parser's tables are filled before the helper forks workers."""
     ask("same value", r"\frac{\sqrt{3}-2x^{2}}{5}+\sin(x)", "1")
 
 
-# --- what a worker is asked -------------------------------------------------------------------------------------------
+# --- the entry point of a worker --------------------------------------------------------------------------------------
 
 
 def judge(a: str, b: str) -> Judgement:
-    """Compare two tidied answers, all rules and sympy together; with an empty `b`, only read `a`."""
+    """Compare two tidied answers by all rules and sympy together; with an empty `b`, only read `a`."""
     if b == "":
         return "same" if is_readable(read(a), ask) else "unreadable"
     if same(read(a), read(b), ask):

@@ -1,4 +1,4 @@
-"""The verdict on one response: its final answer against the gold answer, with the reason why it failed."""
+"""The verdict on a response: whether its final answer equals the gold answer, and if not, why."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,14 +8,13 @@ from rewards.latex import MAX_CHARS, tidy
 from rewards.limits import too_heavy
 
 Reason = Literal["correct", "wrong", "no_answer", "timeout", "too_long", "gold_unparseable"]
-REASONS: tuple[Reason, ...] = ("correct", "wrong", "no_answer", "timeout", "too_long", "gold_unparseable")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`answer` is the extracted text, None exactly if the response has no final answer.
+    """Verdict on an answer. `answer` is the extracted text, and None only if the response has no final answer.
 
-    `unparsed` is set where an answer is wrong because nothing could read it as mathematics or words.
+    `unparsed` is set where an answer is wrong because it could be read neither as mathematics nor as words.
     """
 
     correct: bool
@@ -25,16 +24,28 @@ class Verdict:
 
 
 def verify(response: str, gold: str) -> Verdict:
-    """Judge a whole response: `judge_answer` of the answer that it gives. Never raises on strings."""
+    r"""Judge a whole response by the final answer that it gives. Never raises on strings.
+
+    >>> verify(r"Hence $x = \boxed{0.5}$.", r"\frac{1}{2}")
+    Verdict(correct=True, reason='correct', answer='0.5', unparsed=False)
+    >>> verify("I do not know.", "42").reason
+    'no_answer'
+    """
     return judge_answer(extract_answer(response), gold)
 
 
 def judge_answer(answer: str | None, gold: str) -> Verdict:
-    r"""Judge a final answer against a gold answer: plain, between dollars, or itself boxed. Never raises on strings.
+    r"""Judge a final answer (None if there is none) against a gold answer. Never raises on strings.
 
-    "timeout": the comparison took more time or memory than a worker of the pool may have. "too_long": the answer is
-    longer, or would take more work, than any sensible one. "gold_unparseable": the gold is to blame, since nothing but
-    its exact spelling could match.
+    The gold may be plain, between dollars, or in a box. The reasons of a verdict are:
+
+    - "correct", "wrong", "no_answer"
+    - "timeout": the comparison took more time or memory than a worker of the pool may have
+    - "too_long": the answer is longer, or would take more work, than any sensible answer
+    - "gold_unparseable": the fault is the gold's, since nothing but its exact spelling could match
+
+    >>> judge_answer("41", "$42$").reason, judge_answer("9^{9^{9}}", "42").reason, judge_answer("42", "").reason
+    ('wrong', 'too_long', 'gold_unparseable')
     """
     if "boxed" in gold or "fbox" in gold:
         gold = extract_answer(gold) or gold

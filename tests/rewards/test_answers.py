@@ -1,4 +1,4 @@
-"""rewards.answers: what is the same mathematics, by kind of answer; symmetry, restyling, refusal of heavy work."""
+"""rewards.answers: which answers are the same mathematics, by kind; symmetry, restyling, rejection of heavy work."""
 
 from collections.abc import Callable
 from typing import Any
@@ -226,6 +226,7 @@ DIFFERENT = {
 
 
 def by_kind(table: dict[str, list[tuple[str, str]]]) -> list[Any]:
+    """One test parameter for each pair of a table, named by its kind."""
     return [pytest.param(*pair, id=f"{kind}: {pair[0]} | {pair[1]}") for kind, rows in table.items() for pair in rows]
 
 
@@ -297,7 +298,7 @@ def test_never_raises(a: str, b: str) -> None:
     ],
 )  # fmt: skip
 def test_repetition_ends(piece: str) -> None:
-    """No rule of text takes exponential time: one did, and one called itself for ever."""
+    """No rule of text takes exponential time or recurses without end. Two earlier rules did."""
     for end in ("", "!", "\\"):
         text = piece * (290 // len(piece)) + end
         assert equivalent(text, text) == bool(text.strip())
@@ -339,11 +340,11 @@ def test_parseable(gold: str, readable: bool) -> None:
 )
 def test_heavy_answers_are_compared_as_text_only(text: str) -> None:
     assert too_heavy(tidy(text))
-    asked = shared.questions
+    questions = shared.questions
     assert equivalent(text, f" {text} ")
     assert not equivalent(text, "1")
     assert not parseable(text)
-    assert shared.questions == asked  # sympy never saw it
+    assert shared.questions == questions  # sympy never saw it
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""rewards.arithmetic: values of expressions in double precision, and when it gives up."""
+"""rewards.arithmetic: values of expressions in double precision, and when the module gives up."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""rewards.math_reward.compute_score: verl's call, its keys, its values."""
+"""rewards.math_reward.compute_score: called as verl calls it; the keys and values of its result."""
 
 from typing import Any
 

@@ -11,6 +11,7 @@ from rewards.numerals import exact_value, rounds_to, stands_for
 
 
 def value(text: str) -> Fraction | None:
+    """The exact value of an answer as written."""
     return exact_value(compact(tidy(text)))
 
 
@@ -112,5 +113,5 @@ def test_tidy(text: str, tidied: str) -> None:
 
 
 @given(st.text(max_size=40))
-def test_tidying_never_raises_and_settles(text: str) -> None:
+def test_tidying_never_raises_and_reaches_a_fixed_point(text: str) -> None:
     assert tidy(tidy(tidy(text))) == tidy(tidy(text))

@@ -1,4 +1,4 @@
-"""rewards.pool: limits that nothing outlives, replacement under load; threads, asyncio, forks and Ray actors."""
+"""rewards.pool: no worker outlives its limits, replacement under load; threads, asyncio, forks and Ray actors."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ import pytest
 from rewards.math_reward import compute_score, compute_score_async
 from rewards.pool import Pool
 
-# The cosine of a number of 10^8 digits, which no guard knows.
+# The cosine of a number of 10^8 digits. No guard of `rewards.limits` detects it.
 ENDLESS = (r"\cos((3000!)^{9998})", "7")
 SURDS = [(rf"\frac{{\sqrt{{{n}}}}}{{{n}}}", rf"\frac{{1}}{{\sqrt{{{n}}}}}") for n in range(101, 121)]
 
@@ -90,7 +90,7 @@ def test_closing_ends_all_processes(pool: Pool) -> None:
 
 
 def score(n: int) -> float:
-    # texts of its own for each n, so that no cache answers; every third is wrong
+    """The score of a response for n. Each n has its own texts, so that no cache answers; every third is wrong."""
     response = rf"\boxed{{\sqrt{{{4 * n}}}}}"
     return compute_score("any", response, rf"2\sqrt{{{n + n % 3 // 2}}}")["score"]
 
@@ -115,17 +115,17 @@ def test_scores_in_a_ray_actor() -> None:
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
     try:
 
-        class Judge:  # pickled by value, so that it may use nothing of this module
+        class Judge:  # pickled by value, so it must not use names of this module
             def score(self, n: int) -> list[float]:
                 from concurrent.futures import ThreadPoolExecutor
 
                 from rewards.math_reward import compute_score
 
-                def one(k: int) -> float:
+                def score_of(k: int) -> float:
                     return compute_score("any", rf"\boxed{{\sqrt{{{25 * n}}}}}", rf"{k}\sqrt{{{n}}}")["score"]
 
                 with ThreadPoolExecutor(1) as thread:
-                    return [one(5), one(6), *thread.map(one, [5, 6])]
+                    return [score_of(5), score_of(6), *thread.map(score_of, [5, 6])]
 
         actor = ray.remote(Judge).remote()
         assert ray.get(actor.score.remote(3_001), timeout=300) == [1.0, 0.0, 1.0, 0.0]

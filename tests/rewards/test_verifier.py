@@ -1,4 +1,4 @@
-"""rewards.verifier: one verdict with the right reason for each way to fail."""
+"""rewards.verifier: each way to fail gives a verdict with the right reason."""
 
 import pytest
 from hypothesis import given, settings
