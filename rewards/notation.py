@@ -1,11 +1,11 @@
 r"""LaTeX notation: the tables of letters, functions and signs; splitting outside of brackets, labels, units.
 
-The tables are the only ones: the other modules build their patterns from them.
+Other modules build their patterns from these tables, and so does data_prep.overlap.
 """
 
 import re
 
-# Letters that may stand for a variable. \pi is a constant.
+# Letters that are read as variables, all alike. \pi is a constant.
 GREEK = (
     *("alpha", "beta", "gamma", "Gamma", "delta", "Delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "Theta"),
     *("kappa", "lambda", "Lambda", "mu", "nu", "xi", "rho", "sigma", "Sigma", "tau", "phi", "varphi", "Phi"),
