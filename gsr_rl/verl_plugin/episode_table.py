@@ -1,26 +1,29 @@
-"""Whole episodes of a validation as a W&B table."""
+"""Whole episodes of a validation, as a W&B table."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from gsr_rl.episode import Episode, Response
-from gsr_rl.metrics.voting import majority_score, plurality
-
-TABLE = "gsr/val/episodes"
+from gsr_rl.metrics.logged import TABLE
+from gsr_rl.metrics.voting import majority_score_of, plurality
 
 
 def log_episodes(episodes: Sequence[Episode], step: int) -> None:
-    """Log `TABLE` to the W&B run that verl has started in this process; without one, do nothing."""
+    """Log `TABLE` to the W&B run that verl has started in this process. Without a run, do nothing."""
     import wandb
 
     if wandb.run is not None:
         columns, rows = episode_table(episodes)
-        # Not committed: verl logs the metrics of this step next.
+        # Not committed, because verl logs the metrics of this step next.
         wandb.run.log({TABLE: wandb.Table(columns=columns, data=rows)}, step=step, commit=False)
 
 
 def episode_table(episodes: Sequence[Episode]) -> tuple[list[str], list[list[Any]]]:
-    """Columns, and a row an episode: problem, each candidate with its verdict, the vote, each refinement likewise."""
+    """Columns and rows of the table, one row per episode.
+
+    A row holds the problem, each candidate with its verdict, the vote, and each refinement with its verdict. There are
+    as many columns as the largest episode needs; a smaller episode leaves cells empty.
+    """
     k = max(len(episode.candidates) for episode in episodes)
     m = max(len(episode.refinements) for episode in episodes)
     names = [*(f"candidate {i}" for i in range(1, k + 1)), *(f"refinement {i}" for i in range(1, m + 1))]
@@ -29,9 +32,10 @@ def episode_table(episodes: Sequence[Episode]) -> tuple[list[str], list[list[Any
     columns = ["dataset", "id", "problem", "gold", *with_verdict]
     columns[cut:cut] = ["majority answer", "majority score"]
     rows = []
-    for one in episodes:
-        row: list[Any] = [one.dataset, one.id, one.problem, one.gold, *_cells(one.candidates, k)]
-        rows.append([*row, _majority(one), _score(one), *_cells(one.refinements, m)])
+    for episode in episodes:
+        problem = [episode.dataset, episode.id, episode.problem, episode.gold]
+        vote = [_majority(episode), majority_score_of(episode.candidates)]
+        rows.append([*problem, *_cells(episode.candidates, k), *vote, *_cells(episode.refinements, m)])
     return columns, rows
 
 
@@ -43,10 +47,6 @@ def _cells(responses: Sequence[Response], width: int) -> list[str | None]:
 
 
 def _majority(episode: Episode) -> str:
-    """The most frequent answer; several where they tie."""
-    answers = [one.answer for one in episode.candidates]
+    """The most frequent answer, or all that tie."""
+    answers = [candidate.answer for candidate in episode.candidates]
     return " | ".join(str(answers[members[0]]) for members in plurality(answers))
-
-
-def _score(episode: Episode) -> float:
-    return majority_score([one.answer for one in episode.candidates], [one.correct for one in episode.candidates])

@@ -9,21 +9,30 @@ Totals = tuple[tuple[float, float], ...]
 
 
 def stage_totals(tags: Sequence[dict[str, Any]], tokens: Sequence[int], mini_batches: int) -> Totals:
-    """Tokens, and rows with a token, of candidates and of refinements that a mini-batch has on average.
+    """Mean number of response tokens, and of rows with such tokens, that a mini-batch has of each stage.
 
     Args:
-        tags: one per row of the whole step.
-        tokens: the row's response tokens that count; none in padding.
+        tags: one per row of the whole step, over all ranks.
+        tokens: response tokens in the loss, one number per row; 0 for padding.
+        mini_batches: mini-batches of the step.
+
+    Returns:
+        ((tokens, rows) of candidates, (tokens, rows) of refinements).
     """
     by_stage = [[n for n, tag in zip(tokens, tags, strict=True) if tag["stage"] == stage] for stage in STAGES]
     return tuple((sum(own) / mini_batches, sum(n > 0 for n in own) / mini_batches) for own in by_stage)
 
 
 def rows_to_update(has_signal: Sequence[bool], lengths: Sequence[int], multiple: int) -> list[int]:
-    """The rows with a signal, and as many of the shortest others as make their number a multiple above 0.
+    """Rows of an update: those with a signal, filled up with the shortest others to a multiple of `multiple` above 0.
 
     Args:
-        has_signal, lengths: one per row; their number is a multiple of `multiple`.
+        has_signal: whether the loss has a gradient in the row, one per row.
+        lengths: tokens of prompt and response, one number per row.
+        multiple: divides the number of rows that are given, and the number that is returned.
+
+    Returns:
+        Indices of rows, ascending.
     """
     silent = sorted((i for i, signal in enumerate(has_signal) if not signal), key=lambda i: lengths[i])
     with_signal = len(has_signal) - len(silent)
@@ -35,11 +44,16 @@ def rows_to_update(has_signal: Sequence[bool], lengths: Sequence[int], multiple:
 def deal_rows(tags: Sequence[dict[str, Any]], ranks: int, mini_batches: int) -> list[int]:
     """An order of the rows in which each rank's contiguous share splits into equal contiguous mini-batches.
 
-    Rows are sorted (padding last, stage, longest first) and dealt in turn: mini-batches differ by at most one row
-    in real rows and in rows of each stage, and in length by no more than the longest row of each stage.
+    Rows are sorted (real rows before padding, then by stage, then longest first) and dealt in turn. Two mini-batches
+    then differ by at most one real row, by at most one row of each stage, and in each stage's tokens by no more than
+    that stage's longest row.
 
     Args:
-        tags: one per row; their number is a multiple of ranks * mini_batches.
+        tags: one per row, with `stage`, `seq_len` (tokens) and, in padding, `is_padding`. Their number is a multiple of
+            ranks * mini_batches.
+
+    Returns:
+        Indices of all rows, a permutation.
     """
 
     def sort_key(i: int) -> tuple[bool, str, int]:
@@ -48,5 +62,6 @@ def deal_rows(tags: Sequence[dict[str, Any]], ranks: int, mini_batches: int) -> 
     cells: list[list[int]] = [[] for _ in range(ranks * mini_batches)]
     for position, i in enumerate(sorted(range(len(tags)), key=sort_key)):
         cells[position % len(cells)].append(i)
-    # Cell by cell is rank by rank, and each rank's mini-batches in turn: neighbours go to different mini-batches.
+    # The cells are in order of ranks, and within a rank in order of mini-batches. Rows that are neighbours when sorted
+    # have gone to different cells.
     return [i for cell in cells for i in cell]

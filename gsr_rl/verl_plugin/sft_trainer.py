@@ -1,7 +1,7 @@
 """verl's SFT trainer as it is, in a process that ends when the training fails.
 
-verl 0.9.1 closes W&B when its `Tracking` is freed. A failed trainer lives on in the exception that Hydra raises, until
-the interpreter ends; by then W&B's own thread is gone, and the process waits for it for ever.
+verl 0.9.1 closes W&B when its `Tracking` object is freed. The exception that Hydra raises keeps a failed trainer alive
+until the interpreter ends. By then W&B's own thread is gone, and the process would wait for it for ever.
 """
 
 import gc
@@ -13,7 +13,7 @@ if __name__ == "__main__":
     code = None
     try:
         main()
-    except SystemExit as end:  # the exception goes with its name
+    except SystemExit as end:  # Python deletes the name, and with it the exception, after this block
         code = end.code
     gc.collect()
     sys.exit(code)

@@ -1,31 +1,45 @@
-"""Guard over the weight sync between actor and vLLM: a broken one trains on noise without failing."""
+"""Guard over the weight sync between actor and vLLM. With a broken sync a run trains on noise and does not fail."""
 
 import math
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-CORRELATION = "training/rollout_actor_probs_pearson_corr"
+from gsr_rl.metrics.logged import CORRELATION
 
 
 class SyncError(RuntimeError):
-    """Rollout and actor do not hold the same weights, or the sync never ended."""
+    """Rollout and actor do not hold the same weights, or the sync did not end in time."""
 
 
 def check_correlation(metrics: Mapping[str, Any], min_correlation: float, when: str) -> float:
-    """verl's correlation of rollout and actor token probabilities; SyncError if it is low, missing or NaN."""
+    """verl's correlation between the token probabilities of rollout and actor, if it is high enough.
+
+    Args:
+        metrics: of the step, from verl.
+        min_correlation: `gsr.sync_guard.min_correlation`, from -1 to below 1.
+        when: begins the error message, such as "step 3".
+
+    Raises:
+        SyncError: it is below `min_correlation`, missing or NaN.
+    """
     value = metrics.get(CORRELATION)
     if value is None or not math.isfinite(value) or value < min_correlation:
         raise SyncError(
-            f"{when}: rollout and actor probabilities correlate by {value}, gsr.sync_guard.min_correlation is "
-            f"{min_correlation}: the weights did not reach vLLM as they are; training on its samples would be training "
-            "on noise. Check the vLLM version and rollout.dtype"
+            f"{when}: the correlation of rollout and actor probabilities is {value}, gsr.sync_guard.min_correlation is "
+            f"{min_correlation}: vLLM does not hold the actor's weights, and training on its samples would be training "
+            "on noise; check the vLLM version and rollout.dtype"
         )
     return float(value)
 
 
 def with_deadline(work: Callable[[], Any], timeout_s: float, what: str) -> Any:
-    """The result of `work()`, or SyncError after `timeout_s`: verl waits for a failed update for ever."""
+    """The result of `work()`, with a limit in time: verl waits for ever for an update that has failed.
+
+    Raises:
+        SyncError: `work` has not ended after `timeout_s` seconds; `what` begins the message. `work` goes on running.
+        BaseException: whatever `work` raises.
+    """
     result: list[Any] = []
     error: list[BaseException] = []
 
@@ -35,7 +49,7 @@ def with_deadline(work: Callable[[], Any], timeout_s: float, what: str) -> Any:
         except BaseException as raised:
             error.append(raised)
 
-    thread = threading.Thread(target=target, daemon=True)  # a daemon: it must not keep a failed run alive
+    thread = threading.Thread(target=target, daemon=True)  # a daemon, so that it does not keep a failed run alive
     thread.start()
     thread.join(timeout_s)
     if thread.is_alive():

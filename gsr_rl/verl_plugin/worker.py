@@ -1,9 +1,10 @@
-"""Agent-loop worker and manager: verl's own, with each stage stored as a GRPO group of its own."""
+"""Agent-loop worker and manager: verl's own, but each stage of a prompt is stored as a GRPO group of its own."""
 
 import json
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -13,16 +14,30 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopO
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from gsr_rl.episode import Episode, Response
-from gsr_rl.verl_plugin.agent_loop import CANDIDATE, REFINEMENT, RolloutContext
+from gsr_rl.episode import Episode, Problem, Response
+from gsr_rl.metrics.logged import CANDIDATE, FAILED, REFINEMENT
+from gsr_rl.prompts import problem_of
+from gsr_rl.verl_plugin.agent_loop import RolloutContext
 
 logger = logging.getLogger(__name__)
 
-FAILED = "failed"
 
-
-# AgentLoopWorkerTQ is a Ray actor class already, and those cannot be inherited from: its plain class can.
+# AgentLoopWorkerTQ is a Ray actor class, which cannot be inherited from; its plain class can.
 class GsrAgentLoopWorker(AgentLoopWorkerTQ.__ray_metadata__.modified_class):
+    """verl's agent-loop worker for rows of two stages.
+
+    Key differences from verl's `AgentLoopWorkerTQ`:
+
+    - The loop is told the step, whether it validates, and how a response is judged (`RolloutContext`): a response has
+      to be judged before its prompt's refinements start.
+    - A failed episode becomes one marked row, which the trainer counts and leaves out. verl drops such a prompt, and
+      ends the run if none is left.
+    - A reward function that fails on a response gives it reward 0 and is counted. In verl the whole prompt fails.
+    - In training each row is a session of its own, and its `uid` names prompt and stage, so that verl's GRPO takes each
+      stage as one group. Tags hold what the trainer's metrics need.
+    - In validation the last row carries the whole episode to the trainer.
+    """
+
     async def _run_agent_loop(
         self,
         sampling_params: dict[str, Any],
@@ -38,8 +53,8 @@ class GsrAgentLoopWorker(AgentLoopWorkerTQ.__ray_metadata__.modified_class):
                 sampling_params, trajectory, agent_name=agent_name, trace=trace, context=context, **kwargs
             )
         except Exception:
-            # A bad rollout is data: the trainer counts the row and leaves it out. verl would drop the prompt silently,
-            # and end the run if none is left.
+            # The trainer counts the failed row and leaves it out. verl would drop the prompt silently, and end the run
+            # if no prompt is left.
             logger.exception("gsr-rl: episode of prompt %s failed", kwargs["index"])
             outputs = [self._failed_row()]
             await self._agent_loop_postprocess(outputs, trajectory["validate"], **kwargs)
@@ -63,7 +78,7 @@ class GsrAgentLoopWorker(AgentLoopWorkerTQ.__ray_metadata__.modified_class):
         )
 
     async def _judge(self, output: AgentLoopOutput, row: Mapping[str, Any]) -> None:
-        """Score one response with verl's reward loop. A reward that fails on it is counted, and scores 0."""
+        """Score one response with verl's reward loop. If that fails, the response scores 0 and the failure is noted."""
         try:
             await self._compute_score([output], kwargs=dict(row))
             failed = output.reward_score is None or not math.isfinite(output.reward_score)
@@ -78,30 +93,41 @@ class GsrAgentLoopWorker(AgentLoopWorkerTQ.__ray_metadata__.modified_class):
     async def _agent_loop_postprocess(
         self, output: AgentLoopOutput | list[AgentLoopOutput], validate: bool, **kwargs: Any
     ) -> None:
-        """Store a prompt's rows. Training: every row is a session of its own (key `{uid}_{i}_0`), and the field `uid`
-        names prompt and stage, so that verl's own GRPO advantage takes each stage as one group. Validation: verl's own
-        layout, one session an episode, with the episode in the last row's reward info."""
+        """Store a prompt's rows.
+
+        In training every row is a session of its own (key `{uid}_{i}_0`), and the field `uid` names prompt and stage.
+        verl's own GRPO advantage then takes each stage as a group. In validation the layout is verl's own (a session is
+        an episode), with the episode in the last row's reward info.
+        """
         kwargs.pop("context", None)
         outputs = output if isinstance(output, list) else [output]
         if validate:
             info = {"episode": None, "acc": 0.0}
             if outputs[-1].extra_fields["stage"] != FAILED:
                 episode = to_episode(outputs, kwargs)
-                acc = sum(one.correct for one in episode.refinements) / len(episode.refinements)
+                acc = sum(refinement.correct for refinement in episode.refinements) / len(episode.refinements)
                 info = {"episode": json.dumps(episode.to_dict()), "acc": acc}
             outputs[-1].extra_fields["reward_extra_info"] = info
             await super()._agent_loop_postprocess(outputs, validate, **kwargs)
             return
         await tq.async_kv_batch_put(
             keys=[f"{kwargs['uid']}_{i}_0" for i in range(len(outputs))],
-            fields=list_of_dict_to_tensordict([to_field(one, kwargs) for one in outputs]),
-            tags=[to_tag(one, kwargs["global_steps"]) for one in outputs],
+            fields=list_of_dict_to_tensordict([to_field(output, kwargs) for output in outputs]),
+            tags=[to_tag(output, kwargs["global_steps"]) for output in outputs],
             partition_id="train",
         )
 
 
 def to_field(output: AgentLoopOutput, row: Mapping[str, Any]) -> dict[str, Any]:
-    """One row of the queue, as verl's AgentLoopWorkerTQ writes it for text, with our group id and stage."""
+    """One row of the queue, as verl's AgentLoopWorkerTQ writes it for text, with our group id and stage.
+
+    Args:
+        row: of the prompt, with its `uid`; all of its keys are kept.
+
+    Returns:
+        The columns of the row. `prompts`, `responses`, `response_mask` and `loss_mask` are (tokens,); `input_ids` and
+        `position_ids` are (tokens of prompt and response,); `is_refinement` is a scalar, 0 or 1.
+    """
     stage = output.extra_fields["stage"]
     prompts = torch.tensor(output.prompt_ids, dtype=torch.int64)
     responses = torch.tensor(output.response_ids, dtype=torch.int64)
@@ -120,7 +146,10 @@ def to_field(output: AgentLoopOutput, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_tag(output: AgentLoopOutput, global_steps: int) -> dict[str, Any]:
-    """verl's tag of a row, and what the trainer needs for metrics without fetching the row."""
+    """verl's tag of a row, and what the trainer needs for its metrics. Reading a tag does not fetch the row.
+
+    Lengths are in tokens.
+    """
     extra = output.extra_fields
     response: Response = extra["response"]
     prompt_len, response_len = len(output.prompt_ids), len(output.response_ids)
@@ -143,7 +172,10 @@ def to_tag(output: AgentLoopOutput, global_steps: int) -> dict[str, Any]:
 
 
 def reward_info(output: AgentLoopOutput) -> dict[str, float]:
-    """What the reward function says beside score and acc, such as why a response scored 0: its numbers, as reward/*."""
+    """The finite numbers that the reward function returned beside `score` and `acc`, as `reward/<name>`.
+
+    They may say why a response scored 0.
+    """
     info: dict[str, Any] = output.extra_fields.get("reward_extra_info") or {}
     return {
         f"reward/{key}": float(value)
@@ -153,25 +185,31 @@ def reward_info(output: AgentLoopOutput) -> dict[str, float]:
 
 
 def to_episode(outputs: list[AgentLoopOutput], row: Mapping[str, Any]) -> Episode:
-    """The episode of a prompt, candidates as the refiner saw them."""
+    """The episode of a prompt, with the candidates' texts and order as the refiner saw them.
+
+    Args:
+        outputs: the prompt's rows as `GsrAgentLoop.run` returns them.
+        row: of the prompt, as verl's dataset makes it.
+    """
     by_stage: dict[str, list[Response]] = {CANDIDATE: [], REFINEMENT: []}
-    for one in outputs:
-        response: Response = one.extra_fields["response"]
-        if "shown" in one.extra_fields:
-            response = Response(**{**vars(response), "text": one.extra_fields["shown"]})
-        by_stage[one.extra_fields["stage"]].append(response)
+    for output in outputs:
+        response: Response = output.extra_fields["response"]
+        if "shown" in output.extra_fields:
+            response = replace(response, text=output.extra_fields["shown"])
+        by_stage[output.extra_fields["stage"]].append(response)
     info = row.get("extra_info") or {}
-    return Episode(
+    problem = Problem(
         id=str(info.get("id", row["index"])),
         dataset=str(row["data_source"]),
-        problem=row["raw_prompt"][-1]["content"],
+        problem=problem_of(row["raw_prompt"]).problem,
         gold=str(row["reward_model"]["ground_truth"]),
-        candidates=tuple(by_stage[CANDIDATE]),
-        refinements=tuple(by_stage[REFINEMENT]),
     )
+    return Episode.of(problem, by_stage[CANDIDATE], refinements=by_stage[REFINEMENT])
 
 
 class GsrAgentLoopManager(AgentLoopManagerTQ):
+    """verl's agent-loop manager. Key difference from verl's: its workers are `GsrAgentLoopWorker`s."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.agent_loop_workers_class = ray.remote(GsrAgentLoopWorker)

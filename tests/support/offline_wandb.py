@@ -1,4 +1,4 @@
-"""What an offline W&B run holds, read from its file: protobuf records in blocks of 32 KB, as in a LevelDB log."""
+"""Reads the file of an offline W&B run: protobuf records in blocks of 32 KB, as in a LevelDB log."""
 
 import json
 import struct
@@ -13,7 +13,7 @@ _WHOLE, _LAST = 1, 4
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]], dict[str, Any]]:
-    """Configuration, history by step, and summary of the run somewhere below `folder`; nested keys joined by "/"."""
+    """Configuration, history by step, and summary of the only run below `folder`. Nested keys are joined by "/"."""
     (file,) = folder.rglob("run-*.wandb")
     config: dict[str, Any] = {}
     history: dict[int, dict[str, Any]] = {}
@@ -47,4 +47,4 @@ def _records(content: bytes) -> Iterator[Any]:
 
 
 def _items(items: Any) -> dict[str, Any]:
-    return {"/".join(one.nested_key) or one.key: json.loads(one.value_json) for one in items}
+    return {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}

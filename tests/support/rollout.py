@@ -1,4 +1,4 @@
-"""Stand-ins at the network's edge: a scripted LLM server client and a queue in memory; everything else is real."""
+"""Stand-ins at the network's edge: a client with scripted answers and a queue in memory. Everything else is real."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -35,9 +35,9 @@ Reply = Callable[[Request], Awaitable[str]]
 
 
 class ScriptedClient:
-    """Answers as `reply` says, keeps what it is asked, and takes keys out of the dict as verl's server does.
+    """Answers as `reply` says, keeps the requests, and takes keys out of the dict as verl's server does.
 
-    No dataclass: Hydra, by which verl builds the loop, would turn one into a configuration.
+    It is no dataclass, because verl builds the loop with Hydra, and Hydra would turn a dataclass into a configuration.
     """
 
     def __init__(self, tokenizer: Any, reply: Reply) -> None:
@@ -60,15 +60,15 @@ class ScriptedClient:
 
     @property
     def candidates(self) -> list[Request]:
-        return [one for one in self.requests if not one.is_refinement]
+        return [request for request in self.requests if not request.is_refinement]
 
     @property
     def refinements(self) -> list[Request]:
-        return [one for one in self.requests if one.is_refinement]
+        return [request for request in self.requests if request.is_refinement]
 
 
 def make_config(prompt_length: int = 512, **gsr: Any) -> DictConfig:
-    """What loop and worker read of verl's configuration."""
+    """The part of verl's configuration that loop and worker read."""
     prompts = {
         "system": "Solve.",
         "direct": "{problem}",
@@ -87,7 +87,7 @@ def make_config(prompt_length: int = 512, **gsr: Any) -> DictConfig:
 def make_row(
     problem: str = "2 + 3?", gold: str = "5", uid: str = "aaaa", index: int = 0, **more: Any
 ) -> dict[str, Any]:
-    """One prompt as verl's dataset and worker hand it on."""
+    """One prompt as verl's dataset and worker pass it to the loop."""
     row = {
         "uid": uid,
         "session_id": 0,
@@ -115,7 +115,7 @@ def make_loop(tokenizer: Any, client: Any, config: DictConfig) -> GsrAgentLoop:
 
 
 def make_judge(tokenizer: Any) -> Callable[[AgentLoopOutput, Mapping[str, Any]], Awaitable[None]]:
-    """A response is right if it boxes the gold answer."""
+    """A judge that takes a response as correct if it boxes the gold answer."""
 
     async def judge(output: AgentLoopOutput, row: Mapping[str, Any]) -> None:
         text = tokenizer.decode(output.response_ids)
@@ -134,7 +134,7 @@ def run_loop(
     validate: bool = False,
     step: int = 7,
 ) -> tuple[list[AgentLoopOutput], ScriptedClient]:
-    """One prompt through the loop."""
+    """The rows of one prompt from the loop, and the client that answered."""
     client = ScriptedClient(tokenizer, reply)
 
     async def run() -> list[AgentLoopOutput]:
@@ -174,7 +174,7 @@ class Handle:
 def make_worker(
     tokenizer: Any, client: Any = None, config: DictConfig | None = None, score: Callable[[Any], Any] | None = None
 ) -> GsrAgentLoopWorker:
-    """The worker without its constructor, which loads a model's configuration, as upstream's own tests do."""
+    """The worker without a call of its constructor, which would load a model's configuration."""
     worker: Any = object.__new__(GsrAgentLoopWorker)
     worker.config = config or make_config()
     worker.tokenizer, worker.processor, worker.hf_model_type = tokenizer, None, None

@@ -1,4 +1,4 @@
-"""verl's TrainingWorker around an engine that trains nothing, but keeps what it is given."""
+"""verl's TrainingWorker around an engine that does not train, but keeps the batches that it is given."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ W = TypeVar("W", bound=TrainingWorker)
 
 
 class StubEngine:
-    """As much of verl's engine as TrainingWorker asks for."""
+    """The part of verl's engine that TrainingWorker calls."""
 
     def __init__(self) -> None:
         self.batches: list[TensorDict] = []
@@ -40,7 +40,7 @@ class StubEngine:
 
 
 def make_training_worker(cls: type[W]) -> tuple[W, StubEngine]:
-    """A worker without its constructor, which starts a process group and loads a model."""
+    """A worker without a call of its constructor, which would start a process group and load a model."""
     worker: Any = object.__new__(cls)
     worker.engine = StubEngine()
     worker.device_name = "cpu"

@@ -38,7 +38,7 @@ class Row:
 
 
 def make_rows(shapes: Sequence[tuple[int, bool, list[int], float]], seed: int = 0) -> list[Row]:
-    """Rows with policies so close to each other that no ratio is clipped."""
+    """Rows whose policies are so close to each other that no ratio is clipped."""
     rng = np.random.default_rng(seed)
     rows = []
     for prompt_len, is_refinement, mask, advantage in shapes:
@@ -66,7 +66,7 @@ def padding_row(is_refinement: bool) -> Row:
 
 def totals_of(rows: Sequence[Row]) -> list[list[int]]:
     by_stage = [[sum(row.mask) for row in rows if row.is_refinement == stage] for stage in (False, True)]
-    return [[sum(tokens), sum(one > 0 for one in tokens)] for tokens in by_stage]
+    return [[sum(tokens), sum(n > 0 for n in tokens)] for tokens in by_stage]
 
 
 def nested(parts: Sequence[Any], dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -90,7 +90,7 @@ def make_data(rows: Sequence[Row], refine_weight: float, totals: list[list[int]]
         data,
         refine_weight=refine_weight,
         dp_size=dp_size,
-        batch_num_tokens=sum(sum(row.mask) for row in rows),  # as the engine sets them: of both stages
+        batch_num_tokens=sum(sum(row.mask) for row in rows),  # of both stages, as the engine sets it
         global_batch_size=len(rows),
     )
     tu.assign_non_tensor_data(data, "stage_totals", totals)
@@ -98,7 +98,7 @@ def make_data(rows: Sequence[Row], refine_weight: float, totals: list[list[int]]
 
 
 def full_sequence(row: Row, response: np.ndarray) -> np.ndarray:
-    """verl's model output: one value a token of the sequence, for the *next* token."""
+    """verl's model output: one value per token of the sequence, for the *next* token."""
     return np.concatenate([np.zeros(row.prompt_len - 1), response, np.zeros(1)])
 
 
@@ -134,14 +134,17 @@ def gradients(
 def closed_form(
     rows: Sequence[Row], refine_weight: float, mode: str
 ) -> tuple[float, list[np.ndarray], list[np.ndarray]]:
-    """L = (1 - λ) mean over candidates' tokens + λ mean over refinements' (per sequence under the seq-mean modes), of
-    -A ratio - c_H entropy + c_KL (exp(r) - r - 1), r = ref - new; the derivatives by hand."""
+    """Loss and gradients as in `gradients`, with derivatives worked out by hand.
+
+    L = (1 - λ) mean over candidates' tokens + λ mean over refinements' tokens (over sequences under the seq-mean modes)
+    of -A ratio - c_H entropy + c_KL (exp(r) - r - 1), with r = ref - new.
+    """
     value, by_log_prob, by_entropy = 0.0, [], []
     for row in rows:
-        peers = [one for one in rows if one.is_refinement == row.is_refinement and sum(one.mask)]
+        peers = [peer for peer in rows if peer.is_refinement == row.is_refinement and sum(peer.mask)]
         stage_weight = refine_weight if row.is_refinement else 1 - refine_weight
         scale = {
-            "token-mean": 1 / max(1, sum(sum(one.mask) for one in peers)),
+            "token-mean": 1 / max(1, sum(sum(peer.mask) for peer in peers)),
             "seq-mean-token-sum": 1 / max(1, len(peers)),
             "seq-mean-token-mean": 1 / max(1, len(peers)) / max(1, sum(row.mask)),
         }[mode]
@@ -155,8 +158,8 @@ def closed_form(
 
 
 def assert_same(got: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> None:
-    for one, other in zip(got, wanted, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9)
+    for array, expected in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(array, expected, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -182,8 +185,8 @@ def test_gradients_worked_out_by_hand() -> None:
 @pytest.mark.parametrize(("refine_weight", "masked"), [(0.0, True), (1.0, False)])
 def test_a_weight_of_zero_or_one_masks_the_other_stage(refine_weight: float, masked: bool) -> None:
     _, by_log_prob, by_entropy = gradients(ROWS, refine_weight, "token-mean")
-    for row, one, other in zip(ROWS, by_log_prob, by_entropy, strict=True):
-        both = np.concatenate([one, other])
+    for row, of_log_prob, of_entropy in zip(ROWS, by_log_prob, by_entropy, strict=True):
+        both = np.concatenate([of_log_prob, of_entropy])
         assert (both == 0).all() if row.is_refinement == masked else (both != 0).all()
 
 
@@ -194,7 +197,7 @@ def test_a_stage_without_rows_leaves_the_other_its_own_weight(mode: str) -> None
         weight = 0.25 if rows[0].is_refinement else 0.75
         whole, whole_log_prob, _ = closed_form(rows, float(rows[0].is_refinement), mode)
         assert loss == pytest.approx(weight * whole)
-        assert_same(by_log_prob, [weight * one for one in whole_log_prob])
+        assert_same(by_log_prob, [weight * gradient for gradient in whole_log_prob])
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -209,10 +212,10 @@ def test_micro_batches_sum_to_the_whole_mini_batch(mode: str, split: int) -> Non
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_mean_of_two_ranks_is_the_whole_mini_batch(mode: str) -> None:
-    # FSDP averages gradients over ranks, so that each rank's are to be twice its share.
+    # FSDP averages gradients over ranks, so each of the two ranks has to compute twice its share.
     _, by_log_prob, _ = gradients(ROWS, 0.3, mode)
     ranks = [gradients(rows, 0.3, mode, totals_of(ROWS), dp_size=2)[1] for rows in (ROWS[:2], ROWS[2:])]
-    assert_same([one / 2 for rank in ranks for one in rank], by_log_prob)
+    assert_same([gradient / 2 for rank in ranks for gradient in rank], by_log_prob)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -221,14 +224,14 @@ def test_padding_rows_change_nothing(mode: str) -> None:
     padded_loss, padded, _ = gradients([*ROWS, padding_row(False), padding_row(True)], 0.3, mode)
     assert padded_loss == pytest.approx(loss)
     assert_same(padded[: len(ROWS)], by_log_prob)
-    assert all((one == 0).all() for one in padded[len(ROWS) :])
+    assert all((gradient == 0).all() for gradient in padded[len(ROWS) :])
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_mini_batch_of_padding_alone_gives_zero_and_no_nan(mode: str) -> None:
     loss, by_log_prob, by_entropy = gradients([padding_row(False), padding_row(True)], 0.5, mode)
     assert loss == 0.0
-    assert all((one == 0).all() for one in [*by_log_prob, *by_entropy])
+    assert all((gradient == 0).all() for gradient in [*by_log_prob, *by_entropy])
 
 
 def test_metrics_are_weighted_as_the_loss_is() -> None:

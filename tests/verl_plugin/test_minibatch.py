@@ -17,7 +17,7 @@ def tag(stage: str, seq_len: int, is_padding: bool = False) -> dict[str, Any]:
 
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[Tags, int, int]:
-    """Rows of both stages, padded by less than a row a cell, as verl pads them: like the first row."""
+    """Rows of both stages, padded as verl does: by less than one row per cell, with rows like the first."""
     ranks, mini_batches = draw(st.integers(1, 4)), draw(st.integers(1, 4))
     lengths = st.integers(1, 500)
     row = st.builds(tag, st.sampled_from(["candidate", "refinement"]), lengths)
@@ -27,7 +27,7 @@ def batches(draw: st.DrawFn) -> tuple[Tags, int, int]:
 
 
 def split(order: list[int], ranks: int, mini_batches: int) -> list[list[list[int]]]:
-    """[rank][mini-batch] -> rows: a contiguous share a rank, and in it a contiguous share a mini-batch."""
+    """[rank][mini-batch] -> rows: each rank has a contiguous share, and in it each mini-batch has one."""
     size = len(order) // (ranks * mini_batches)
     cells = [order[i : i + size] for i in range(0, len(order), size)]
     return [cells[rank * mini_batches : (rank + 1) * mini_batches] for rank in range(ranks)]
@@ -51,10 +51,10 @@ def test_mini_batches_share_real_rows_stages_and_lengths_evenly(batch: tuple[Tag
     assert spread([sum(not tags[i].get("is_padding") for i in mini) for mini in minis]) <= 1
     for stage in ("candidate", "refinement"):
         rows = [[tags[i] for i in mini if not tags[i].get("is_padding")] for mini in minis]
-        lengths = [[one["seq_len"] for one in mini if one["stage"] == stage] for mini in rows]
-        assert spread([len(one) for one in lengths]) <= 1
-        longest = max((length for one in lengths for length in one), default=0)
-        assert spread([sum(one) for one in lengths]) <= longest
+        by_mini = [[row["seq_len"] for row in mini if row["stage"] == stage] for mini in rows]
+        assert spread([len(lengths) for lengths in by_mini]) <= 1
+        longest = max((length for lengths in by_mini for length in lengths), default=0)
+        assert spread([sum(lengths) for lengths in by_mini]) <= longest
 
 
 @given(batches())
@@ -66,7 +66,7 @@ def test_ranks_share_the_rows_of_each_mini_batch_evenly(batch: tuple[Tags, int, 
 
 
 def test_a_batch_worked_out_by_hand() -> None:
-    # candidates by length 30, 20, 10, then refinements 60, 50, 40, then two of padding; dealt to four cells in turn
+    # Sorted: candidates of length 30, 20, 10, refinements of 60, 50, 40, padding. Dealt to four cells in turn.
     tags = [
         tag("refinement", 40),
         tag("candidate", 10),
@@ -84,7 +84,7 @@ def test_a_batch_worked_out_by_hand() -> None:
 
 def test_stage_totals_are_means_over_the_mini_batches() -> None:
     tags = [{"stage": "candidate"}, {"stage": "refinement"}, {"stage": "candidate"}, {"stage": "candidate"}]
-    # the last is padding
+    # The last row is padding.
     assert stage_totals(tags, [3, 5, 4, 0], 2) == ((7 / 2, 2 / 2), (5 / 2, 1 / 2))
     assert stage_totals(tags[:1], [3], 1) == ((3, 1), (0, 0))
 
@@ -93,9 +93,9 @@ def test_stage_totals_are_means_over_the_mini_batches() -> None:
     ("has_signal", "multiple", "kept"),
     [
         ([True, False, True, False], 2, [0, 2]),
-        ([True, False, False, False], 2, [0, 3]),  # the shortest makes it two
+        ([True, False, False, False], 2, [0, 3]),  # the shortest other row makes it two
         ([False, True, True, True], 4, [0, 1, 2, 3]),
-        ([False, False, False, False], 2, [2, 3]),  # as many optimizer steps as ever
+        ([False, False, False, False], 2, [2, 3]),  # so that no optimizer step is missing
         ([True, True, True, True], 2, [0, 1, 2, 3]),
     ],
 )

@@ -19,7 +19,7 @@ def test_a_high_correlation_passes(value: float) -> None:
     [{}, {CORRELATION: None}, {CORRELATION: math.nan}, {CORRELATION: 0.9499}, {CORRELATION: -1.0}],
 )
 def test_a_low_missing_or_nan_correlation_stops_the_run(metrics: dict[str, Any]) -> None:
-    with pytest.raises(SyncError, match=r"step 3: .* correlate by .*gsr\.sync_guard\.min_correlation is 0\.95"):
+    with pytest.raises(SyncError, match=r"step 3: .* correlation of .*gsr\.sync_guard\.min_correlation is 0\.95"):
         check_correlation(metrics, 0.95, "step 3")
 
 

@@ -14,7 +14,7 @@ from gsr_rl.verl_plugin.trainer import GsrTrainer
 
 def test_validation_metrics_stand_beside_verl_s_own(quickstart: DictConfig, tmp_path: Path) -> None:
     def packed(i: int, candidates: list[bool], refinement: bool) -> str:
-        responses = [Response(str(one), "5" if one else "6", one) for one in [*candidates, refinement]]
+        responses = [Response(str(right), "5" if right else "6", right) for right in [*candidates, refinement]]
         episode = Episode(f"p{i}", "sums", "2 + 3?", "5", tuple(responses[:-1]), (responses[-1],))
         return json.dumps(episode.to_dict())
 

@@ -1,4 +1,4 @@
-"""What the plugin leans on in verl 0.9.1: signatures, attributes, keys and behaviour. A new verl fails here first."""
+"""What the plugin relies on in verl 0.9.1: signatures, attributes, keys, behaviour. A new verl fails here first."""
 
 import asyncio
 import copy
@@ -59,7 +59,7 @@ def test_the_version_is_the_one_that_all_this_holds_for() -> None:
 
 
 def parameters_of(function: Any) -> list[str]:
-    """Names of the parameters, without the one that Ray adds to an actor's methods."""
+    """Names of the parameters, without the parameter that Ray adds to an actor's methods."""
     return [name for name in inspect.signature(function).parameters if name != "_ray_trace_ctx"]
 
 
@@ -116,7 +116,8 @@ def test_ours_behaves_as_the_stock_synchronous_trainer(quickstart: DictConfig) -
     for name in ("parameter_sync_step", "use_critic", "use_reference_policy", "use_teacher_policy"):
         assert getattr(ours, name) == getattr(stock, name), name
     buffers = [
-        {key: value for key, value in vars(one.replay_buffer).items() if key != "refill_fn"} for one in (ours, stock)
+        {key: value for key, value in vars(trainer.replay_buffer).items() if key != "refill_fn"}
+        for trainer in (ours, stock)
     ]
     assert buffers[0] == buffers[1]
     assert (
@@ -256,8 +257,8 @@ def test_a_row_s_group_is_all_that_differs_in_what_verl_reads(tokenizer: Any, mo
         rows.append(queue.puts[0])
     stock, ours = rows
     for key in ("prompts", "responses", "response_mask", "loss_mask", "input_ids", "position_ids", "rollout_log_probs"):
-        for one, other in zip(stock.fields[key].unbind(), ours.fields[key].unbind(), strict=True):
-            assert torch.equal(one, other) and one.dtype == other.dtype, key
+        for theirs, own in zip(stock.fields[key].unbind(), ours.fields[key].unbind(), strict=True):
+            assert torch.equal(theirs, own) and theirs.dtype == own.dtype, key
     assert stock.keys == [f"aaaa_0_{i}" for i in range(5)]
     assert ours.keys == [f"aaaa_{i}_0" for i in range(5)]
 
@@ -271,7 +272,7 @@ def test_verl_s_dataset_makes_the_rows_that_the_loop_reads(
     assert row["raw_prompt"][-1]["content"] == "2 + 3?"
     assert (row["index"], row["data_source"], row["reward_model"]["ground_truth"]) == (0, "sums", "5")
     assert row["extra_info"]["id"] == "a-1"
-    # as a queue's rows they need one tensor
+    # A row of the queue needs at least one tensor.
     assert any(isinstance(value, torch.Tensor) for value in row.values())
 
 

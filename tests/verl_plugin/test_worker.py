@@ -1,4 +1,4 @@
-"""The agent-loop worker: what becomes of a prompt's rows, of failed episodes and of rewards that fail."""
+"""The agent-loop worker: how it stores rows, and what it does when an episode or a reward fails."""
 
 import asyncio
 import json
@@ -71,7 +71,7 @@ def test_training_rows_are_sessions_of_their_own_grouped_by_stage(tokenizer: Any
     scores = [float(row[-1]) for row in put.fields["rm_scores"].unbind()]
     assert scores == [tag["reward"] for tag in put.tags]
     assert all((tag["status"], tag["global_steps"]) == ("success", 7) for tag in put.tags)
-    assert not any(name.startswith("reward/") for tag in put.tags for name in tag)  # it says nothing but acc
+    assert not any(name.startswith("reward/") for tag in put.tags for name in tag)  # it returns nothing but acc
 
 
 def test_what_the_reward_says_is_in_the_tags(tokenizer: Any, queue: MemoryQueue) -> None:
@@ -81,8 +81,8 @@ def test_what_the_reward_says_is_in_the_tags(tokenizer: Any, queue: MemoryQueue)
 
     run_prompt(make_worker(tokenizer, ScriptedClient(tokenizer, right), score=says))
     (put,) = queue.puts
-    said = [{name: value for name, value in tag.items() if name.startswith("reward/")} for tag in put.tags]
-    assert said == [{"reward/timeout": 0.0, "reward/unparsed": 1.0}] * 5
+    info = [{name: value for name, value in tag.items() if name.startswith("reward/")} for tag in put.tags]
+    assert info == [{"reward/timeout": 0.0, "reward/unparsed": 1.0}] * 5
 
 
 def test_validation_rows_are_one_session_with_the_episode_in_its_last_row(tokenizer: Any, queue: MemoryQueue) -> None:
@@ -97,11 +97,21 @@ def test_validation_rows_are_one_session_with_the_episode_in_its_last_row(tokeni
     assert info["acc"] == 1.0
     episode = Episode.from_dict(json.loads(info["episode"]))
     assert (episode.id, episode.dataset, episode.problem, episode.gold) == ("p0", "sums", "2 + 3?", "5")
-    assert {one.text: one.answer for one in episode.candidates} == {RIGHT: "5", WRONG: "6", "no idea": None}
-    assert [one.correct for one in episode.refinements] == [True, True]
-    # in the order in which the refiner saw them
-    listed = "\n".join(f"({i}) {one.text}" for i, one in enumerate(episode.candidates, start=1))
+    answers = {candidate.text: candidate.answer for candidate in episode.candidates}
+    assert answers == {RIGHT: "5", WRONG: "6", "no idea": None}
+    assert [refinement.correct for refinement in episode.refinements] == [True, True]
+    # The candidates are in the order in which the refiner saw them.
+    listed = "\n".join(f"({i}) {candidate.text}" for i, candidate in enumerate(episode.candidates, start=1))
     assert listed in client.refinements[0].text
+
+
+def test_an_episode_s_problem_is_the_row_s_last_user_message(tokenizer: Any, queue: MemoryQueue) -> None:
+    messages = [{"role": "user", "content": "2 + 3?"}, {"role": "assistant", "content": "I begin:"}]
+    config = make_config(validation={"m": 2})
+    worker = make_worker(tokenizer, ScriptedClient(tokenizer, right), config, score=box_is_five)
+    run_prompt(worker, validate=True, raw_prompt=messages)
+    info = list(queue.puts[0].fields["extra_fields"])[-1]["reward_extra_info"]
+    assert Episode.from_dict(json.loads(info["episode"])).problem == "2 + 3?"
 
 
 @pytest.mark.parametrize("validate", [False, True])
@@ -152,15 +162,15 @@ def test_a_reward_that_fails_on_one_response_leaves_the_others(tokenizer: Any, q
 
 
 def test_the_reward_loop_is_asked_for_each_response_with_its_row(tokenizer: Any, queue: MemoryQueue) -> None:
-    asked: list[tuple[str, str]] = []
+    scored: list[tuple[str, str]] = []
 
     def score(data: Any) -> dict[str, Any]:
         text = tokenizer.decode(data.batch["responses"][0])
-        asked.append((data.non_tensor_batch["reward_model"][0]["ground_truth"], text))
+        scored.append((data.non_tensor_batch["reward_model"][0]["ground_truth"], text))
         return {"reward_score": 0.25, "reward_extra_info": {"acc": 1.0}}
 
     run_prompt(make_worker(tokenizer, ScriptedClient(tokenizer, wrong), score=score), gold="17")
-    assert asked == [("17", WRONG)] * 5
+    assert scored == [("17", WRONG)] * 5
     assert [tag["reward"] for tag in queue.puts[0].tags] == [0.25] * 5
     assert all(tag["correct"] for tag in queue.puts[0].tags)  # by the function's own acc
 
