@@ -2,11 +2,11 @@
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
 
-# Stamps are named by what they stand for: other pins or another place of the checkout ask for a new environment, and
-# one without its stamp was left half made.
+# A stamp's name depends on the pins and on the place of the checkout: other pins or another place make a new environment.
+# An environment without its stamp was left half made.
 PINS := .venv/.pins-$(shell { pwd; cat requirements/cpu.txt; } | cksum | cut -d' ' -f1)
 SETUP := .venv/.project-$(shell cksum < pyproject.toml | cut -d' ' -f1)
-# Of the interpreters on the path, the first that runs and is of the right version.
+# The first interpreter on the path that runs and has the right version.
 PYTHON = $(firstword $(foreach name,python3.11 python3.12 python3,$(shell $(name) -c \
 	'import sys; sys.version_info[:2] in ((3, 11), (3, 12)) and print(sys.executable)' 2>/dev/null)))
 stop = { echo "make: $(1)" >&2; exit 1; }
@@ -29,7 +29,7 @@ lint: setup  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 
-format: setup  ## mend the style
+format: setup  ## fix the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -40,7 +40,7 @@ clean:  ## remove .venv and caches; outputs stay
 $(PINS):
 	@[ "$$(uname -sm)" = "Linux x86_64" ] || $(call stop,needs Linux on x86-64 (WSL2 will do); this is $$(uname -sm))
 	@[ -n "$(PYTHON)" ] || $(call stop,needs Python 3.11 or 3.12 on the path; install one of them)
-	@command -v g++ >/dev/null || $(call stop,needs a C++ compiler for what vLLM compiles as it starts; install g++)
+	@command -v g++ >/dev/null || $(call stop,needs a C++ compiler: vLLM compiles as it starts; install g++)
 	@echo "make: installing into .venv with $(PYTHON); 2 minutes, longer on a slow network"
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv || $(call stop,$(PYTHON) cannot make environments; install its venv package)

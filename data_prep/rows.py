@@ -153,15 +153,23 @@ def sft_inputs(problems: Sequence[Problem], episodes: Sequence[Episode], prompts
         yield SftInput("refine", episode.problem_only, prompts.refine_prompt(episode.problem, texts), texts)
 
 
-def oracle_rows(problems: Sequence[Problem], episodes: Sequence[Episode], prompts: PromptSet) -> list[SftRow]:
+def oracle_rows(
+    problems: Sequence[Problem],
+    episodes: Sequence[Episode],
+    prompts: PromptSet,
+    solve: Callable[[Problem], str] = pair_sums.solve,
+) -> list[SftRow]:
     """The rows of `sft_inputs`, their targets written by the oracle of the pair sums.
+
+    Args:
+        solve: writes the direct solutions.
 
     Raises:
         UsageError: as `sft_inputs` and `pair_sums.solve`.
     """
     rows: list[SftRow] = []
     for kind, problem, prompt, texts in sft_inputs(problems, episodes, prompts):
-        target = pair_sums.solve(problem) if kind == "direct" else pair_sums.refine(problem, texts)
+        target = solve(problem) if kind == "direct" else pair_sums.refine(problem, texts)
         rows.append(SftRow(problem.id, kind, prompt, target))
     return rows
 

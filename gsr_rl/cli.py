@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 HELP = """\
 gsr-rl: reinforcement-learning fine-tuning for Generative Self-Refinement, on verl
@@ -25,32 +25,44 @@ stages
   teach     candidates of the student, direct solutions and refinements of the teacher: SFT rows
   sft       SFT on direct and refinement rows, by verl's SFT trainer
   train     GRPO on both stages, by verl's PPO trainer
-  eval      one model on benchmarks: model=PATH, hub name or base URL, benchmarks=[aime24,math500,FILE.jsonl];
-            without benchmarks on the held-out problems (eval.name=..., eval.model=PATH)
-  run       all of it, each stage where its result is not there yet (skip_stages=[train] leaves stages out)
+  eval      one model (model=PATH, hub name or base URL) on the run's held-out problems, or on benchmarks:
+            eval.benchmarks=[aime24,math500,FILE.jsonl]
+  run       all of it; a stage whose result is there already is skipped (skip_stages=[train] leaves stages out)
 
 recipe=<name> is one of: {recipes}
 or a folder of your own that holds a recipe.yaml. key=value are Hydra overrides: verl's RL keys at the root, verl's SFT
-keys under `sft.`, ours under `gsr.`, `problems.`, `warmup.`, `teach.`, `eval.`.
+keys under `sft.`, ours under `gsr.`, `problems.`, `warmup.`, `generation.`, `teach.`, `eval.`.
 
 tools on files (gsr-rl <tool> --help says more)
   report DIR... [--out DIR]          report.html, .md and .json of a run or an evaluation, or of several
-  metrics --episodes FILE            every figure from a file of episodes, whoever made it
+  metrics --episodes FILE            every metric of a file of episodes, whoever made it
   dashboard [--project P]            the W&B workspace of a project, with the gap first
   verify --cases FILE, --golds FILE  the maths verifier on labelled cases; golds that it cannot read
   overlap --train FILE --eval FILE... --out FILE
-                                     training problems that stand in evaluation sets
+                                     training problems that overlap with evaluation sets
 """
 
-# stage -> (module, function)
+
+class Stage(NamedTuple):
+    """A stage: its module, and the functions there that check the settings and do the work.
+
+    `device` says whether the stage runs a model: `yes`, `no`, or `perhaps`, for the module's `needs_device` to say.
+    """
+
+    module: str
+    device: str
+    check: str = "check"
+    work: str = "run"
+
+
 STAGES = {
-    "data": ("gsr_rl.stages.data", "run"),
-    "warmup": ("gsr_rl.stages.sft", "warmup"),
-    "teach": ("gsr_rl.stages.teach", "run"),
-    "sft": ("gsr_rl.stages.sft", "run"),
-    "train": ("gsr_rl.stages.train", "run"),
-    "eval": ("gsr_rl.stages.evaluate", "run"),
-    "run": ("gsr_rl.stages.chain", "run"),
+    "data": Stage("data", "no"),
+    "warmup": Stage("sft", "yes", "check_warmup", "warmup"),
+    "teach": Stage("teach", "perhaps"),
+    "sft": Stage("sft", "yes"),
+    "train": Stage("train", "yes"),
+    "eval": Stage("evaluate", "perhaps"),
+    "run": Stage("chain", "yes"),
 }
 # tool -> module whose main(arguments) takes flags and files instead of a recipe
 TOOLS = {
@@ -60,8 +72,6 @@ TOOLS = {
     "verify": "gsr_rl.tools.verify",
     "overlap": "gsr_rl.tools.overlap",
 }
-# What runs a model: these need the platform chosen, and everything checked before they start.
-ON_DEVICE = ("warmup", "teach", "sft", "train", "eval", "run")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,41 +94,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gsr-rl: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("gsr-rl: interrupted; the same command goes on from what is done", file=sys.stderr)
+        print("gsr-rl: interrupted; the same command resumes", file=sys.stderr)
         return 130
     return 0
 
 
-def _run_stage(stage: str, arguments: list[str]) -> None:
+def _run_stage(name: str, arguments: list[str]) -> None:
     from gsr_rl.errors import UsageError
 
-    if stage not in STAGES:
-        raise UsageError(f"{stage}: no such command; stages: {', '.join(STAGES)}; tools: {', '.join(TOOLS)}")
+    if name not in STAGES:
+        raise UsageError(f"{name}: no such command; stages: {', '.join(STAGES)}; tools: {', '.join(TOOLS)}")
     dry = "--dry-run" in arguments
-    arguments = [one for one in arguments if one != "--dry-run"]
-    recipe = [one.removeprefix("recipe=") for one in arguments if one.startswith("recipe=")]
-    if len(recipe) != 1:
+    arguments = [argument for argument in arguments if argument != "--dry-run"]
+    recipes = [argument.removeprefix("recipe=") for argument in arguments if argument.startswith("recipe=")]
+    if len(recipes) != 1:
         raise UsageError("recipe: missing; say recipe=<name>, for example recipe=quickstart_cpu")
-    from gsr_rl.settings.compose import load_recipe
+    from gsr_rl.settings.compose import load_settings
 
-    config = load_recipe(recipe[0], [one for one in arguments if not one.startswith("recipe=")])
+    settings = load_settings(recipes[0], [argument for argument in arguments if not argument.startswith("recipe=")])
+    from gsr_rl.stages.chain import check_layout
+    from gsr_rl.stages.platform import choose_platform
+
+    check_layout(settings)
     if dry:
         from gsr_rl.stages import dry_run
 
-        return dry_run.run(config)
-    if stage in ON_DEVICE:
-        from gsr_rl.stages.preflight import check, choose_platform, needs_device
-
-        if needs_device(config, stage):
-            choose_platform(config)
-        check(config, stage)
+        return dry_run.run(settings)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    module, function = STAGES[stage]
-    work: Any = getattr(importlib.import_module(module), function)
-    if stage == "run":
-        work(config, arguments)
+    stage = STAGES[name]
+    module: Any = importlib.import_module(f"gsr_rl.stages.{stage.module}")
+    if stage.device == "yes" or (stage.device == "perhaps" and module.needs_device(settings)):
+        settings = choose_platform(settings)
+    getattr(module, stage.check)(settings)
+    work = getattr(module, stage.work)
+    if name == "run":
+        work(settings, arguments)
     else:
-        work(config)
+        work(settings)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ or none of the candidates may be right (AggLM, arXiv 2509.06870).
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
+
+from pydantic import model_validator
 
 from gsr_rl.errors import UsageError
+from gsr_rl.section import Section, require_field
 
 DIRECT = "{problem}\n\nReason step by step, and put your final answer within \\boxed{}."
 
@@ -83,28 +85,33 @@ def _contents(messages: Any, role: str) -> list[Any]:
     return [message.get("content") for message in known if message.get("role") == role]
 
 
-@dataclass(frozen=True)
-class PromptSet:
-    """Templates of both stages. Fields: `{problem}`; `{candidates}` in `refine`; `{index}`, `{text}` in `candidate`.
+class PromptSet(Section):
+    """Templates of both stages. A field such as `{problem}` is filled in; other braces stand for themselves.
 
-    Other braces stand for themselves, and a field's value is never searched for fields again. `separator` stands
-    between two candidates, `cut_off_mark` where text of a candidate is missing. An empty `system` means that there is
-    no system message.
+    A field's value is never searched for fields again.
     """
 
     direct: str = DIRECT
+    """Template of the direct prompt; field `{problem}`."""
     refine: str = REFINE
+    """Template of the refinement prompt; fields `{problem}`, `{candidates}`."""
     candidate: str = CANDIDATE
+    """Template of one candidate; fields `{index}`, `{text}`."""
     separator: str = "\n\n"
+    """Text between two candidates."""
     cut_off_mark: str = "[cut off]"
+    """Text that stands where a candidate's text is missing."""
     system: str = ""
+    """System message; empty for none."""
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check_fields(self) -> Self:
         wanted = {"direct": ["problem"], "refine": ["problem", "candidates"], "candidate": ["text"]}
         for name, fields in wanted.items():
+            template: str = getattr(self, name)
             for field in fields:
-                if f"{{{field}}}" not in getattr(self, name):
-                    raise UsageError(f"gsr.prompts.{name}: the field {{{field}}} is missing; put it into the template")
+                require_field(f"{{{field}}}" in template, name, repr(template), f"a template with {{{field}}} in it")
+        return self
 
     def direct_prompt(self, problem: str) -> str:
         """The user's message that asks for a candidate, as text."""
@@ -130,7 +137,7 @@ class PromptSet:
 
     def with_system(self, system: str | None) -> "PromptSet":
         """These templates with another system message; `None` leaves them as they are."""
-        return self if system is None else replace(self, system=system)
+        return self if system is None else self.model_copy(update={"system": system})
 
 
 def _fill(template: str, **values: str) -> str:

@@ -154,3 +154,12 @@ def test_functions_fit_a_screen() -> None:
                 if lines > 60:
                     long[f"{module_name(path)}.{node.name}"] = lines
     assert long == {}
+
+
+def test_the_tree_in_the_architecture_page_names_every_file() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    tree = page.split("### Every file in a line")[1].split("```")[1]
+    missing = [
+        str(path.relative_to(ROOT)) for path in sources() if path.name != "__init__.py" and path.name not in tree
+    ]
+    assert missing == []

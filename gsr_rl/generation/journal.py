@@ -1,6 +1,6 @@
-"""Results on disk by key: what stands in the journal has been paid for and is not asked for again.
+"""Results on disk by key: an answer in the journal has been paid for and is not asked for again.
 
-JSON lines, appended and never changed, so that whatever ends a run leaves all but the last line whole.
+The file is JSON lines, appended and never changed. Whatever ends a run leaves all lines but the last one whole.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 class Journal:
     """The rows of a file by their `key`; the rows themselves stay on disk. One process at a time has it open.
 
-    A last line that was torn by a crash is dropped. Of two rows with one key the first counts.
+    A last line that a crash tore is dropped. If two rows have one key, the first counts.
 
     Raises:
         UsageError: another process has it open, or a line before the last is no row; names file and line.
@@ -58,14 +58,14 @@ class Journal:
         return row
 
     def rows(self) -> Iterator[Row]:
-        """All rows, as they came in."""
+        """All rows, in the order in which they came in."""
         return (self[key] for key in self._offsets)
 
     def write(self, batch: Sequence[tuple[str, Row]]) -> None:
-        """Append rows by their keys; they survive this process, and with `sync` the machine.
+        """Append rows by their keys. They survive this process, and after `sync` a crash of the machine.
 
         Raises:
-            UsageError: the disk takes no more. What was appended before stays, and of this batch nothing.
+            UsageError: the disk is full. Earlier rows stay, and no row of this batch does.
         """
         lines = [json.dumps({"key": key, **row}).encode() + b"\n" for key, row in batch]
         data = memoryview(b"".join(lines))
@@ -87,11 +87,11 @@ class Journal:
             raise self._full(error) from None
 
     def _full(self, error: OSError) -> UsageError:
-        mend = "make room; the same command goes on from what is done"
-        return UsageError(f"{self.path}: cannot be written ({error.strerror}); {mend}")
+        hint = "make room; the same command resumes"
+        return UsageError(f"{self.path}: cannot be written ({error.strerror}); {hint}")
 
     def _read(self) -> int:
-        """Take note of all rows; returns where the last whole one ends."""
+        """Note where each row starts; returns where the last whole row ends."""
         end = 0
         for number, line in enumerate(self._reader, start=1):
             try:
@@ -108,7 +108,7 @@ class Journal:
 
 
 class Appender:
-    """Appends to a journal within one event loop; rows that come at the same time share one wait for the disk."""
+    """Appends to a journal within one event loop. Rows that arrive together share one wait for the disk."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -120,10 +120,10 @@ class Appender:
         """Add a row; when this returns, it is on disk.
 
         Raises:
-            UsageError: the disk takes no more.
+            UsageError: the disk is full.
         """
         self._waiting.append((key, row))
-        async with self._writing:  # whoever comes first writes for all that wait
+        async with self._writing:  # the first writer writes for all that wait
             if self._failure is None and self._waiting:
                 batch, self._waiting = self._waiting, []
                 try:

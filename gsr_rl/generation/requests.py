@@ -12,13 +12,14 @@ Message = dict[str, str]
 
 @dataclass(frozen=True)
 class Request:
-    """One response that is wanted of `model`, to chat messages or to the token ids of a prompt.
+    """A request for one response of `model` to chat messages, or to the token ids of a prompt.
 
     Args:
-        kind: what it is for; with `index` it tells apart requests that are otherwise the same, such as K candidates.
+        kind: purpose of the response. With `index` it tells apart requests that are otherwise equal, such as K
+            candidates.
         prompt: chat messages, or token ids for a server that takes them (vLLM's does).
-        parameters: of the API, such as temperature and max_tokens, as they go into the request.
-        run_seed: of the run, so that another run gets other answers.
+        parameters: parameters of the API, such as temperature and max_tokens.
+        run_seed: seed of the run, so that another run gets other answers.
     """
 
     kind: str
@@ -36,28 +37,30 @@ class Request:
 
     @property
     def seed(self) -> int:
-        """Of its sampling: 31 bits that its key determines."""
+        """Seed of the sampling: 31 bits that the key determines."""
         return int(self.key[:8], 16) >> 1
 
     @property
     def path(self) -> str:
-        return "/completions" if self._is_tokens else "/chat/completions"
+        """Path of the API below the base URL."""
+        return "/completions" if self.is_tokens else "/chat/completions"
 
     def body(self) -> dict[str, Any]:
         """The request's JSON."""
-        prompt = {"prompt" if self._is_tokens else "messages": self.prompt}
+        prompt = {"prompt" if self.is_tokens else "messages": self.prompt}
         return {"model": self.model, **prompt, **self.parameters, "seed": self.seed}
 
     def row(self, answer: "Answer") -> dict[str, Any]:
-        """What the journal keeps of `answer`, beside the key."""
+        """What the journal keeps of `answer`, besides the key."""
         return {"kind": self.kind, "model": self.model, **asdict(answer)}
 
     def read(self, body: bytes) -> "Answer":
-        """The answer that a response's body holds; raises what `read_answer` does."""
+        """The answer in a response's body; raises what `read_answer` does."""
         return read_answer(body)
 
     @property
-    def _is_tokens(self) -> bool:
+    def is_tokens(self) -> bool:
+        """Whether the prompt is token ids."""
         return bool(self.prompt) and isinstance(self.prompt[0], int)
 
 
@@ -65,7 +68,7 @@ class Request:
 class Answer:
     """A model's response: its text, apart from the `thinking` before it, and its length.
 
-    `cut_off` means that the limit of tokens ended it; token counts are 0 where the server tells none.
+    `cut_off` means that the token limit ended it. Token counts are 0 where the server tells none.
     """
 
     text: str
@@ -82,7 +85,7 @@ class Answer:
 
 @dataclass
 class Tally:
-    """What has come back: answers, those of them without a text, requests that failed, and tokens."""
+    """What has come back: answers, answers without a text, failed requests, and tokens."""
 
     answered: int = 0
     blank: int = 0
@@ -91,6 +94,7 @@ class Tally:
     tokens: int = 0
 
     def add(self, answer: Answer) -> None:
+        """Count an answer."""
         self.answered += 1
         self.blank += not answer.text
         self.prompt_tokens += answer.prompt_tokens
@@ -98,7 +102,7 @@ class Tally:
 
 
 def read_answer(body: bytes) -> Answer:
-    """The first choice of a response's body. What follows the token ids of a prompt is taken as it stands.
+    """The first choice of a response's body. The text that follows a prompt of token ids is taken as it stands.
 
     Raises:
         ValueError: it is not JSON, or holds no choice; says which.
@@ -110,7 +114,7 @@ def read_answer(body: bytes) -> Answer:
         choice = completion["choices"][0]
         message = choice["message"] if "message" in choice else {"content": choice["text"]}
         content = message.get("content") or ""
-        # Where it stands apart, servers call it by one name or the other.
+        # Servers that separate the thinking use either name.
         thinking = message.get("reasoning_content") or message.get("reasoning") or ""
         if not (isinstance(content, str) and isinstance(thinking, str)):
             raise TypeError
@@ -124,11 +128,17 @@ def read_answer(body: bytes) -> Answer:
 
 
 def split_thinking(text: str) -> tuple[str, str]:
-    """(thinking, what follows it) of a text with think tags; a thought without an end is all there is.
+    """(thinking, the text after it) of a text with think tags; a thought without an end is thinking to the last word.
 
-    Chat templates of thinking models may open the thought themselves, so that its first tag can be missing.
+    Chat templates of thinking models may open the thought themselves, so that the first tag can be missing.
     """
     thinking, tag, rest = text.rpartition("</think>")
     if not tag and text.lstrip().startswith("<think>"):
         thinking, rest = text, ""
     return thinking.strip().removeprefix("<think>").strip(), rest.strip() if thinking else rest
+
+
+def answer_of(request: Request, text: str, cut_off: bool, prompt_tokens: int, tokens: int) -> Answer:
+    """An engine's answer as a server gives it: thinking is split off if the prompt is chat messages."""
+    thinking, rest = ("", text) if request.is_tokens else split_thinking(text)
+    return Answer(rest, thinking, cut_off, prompt_tokens, tokens)

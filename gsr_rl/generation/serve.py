@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +22,20 @@ from gsr_rl.settings.served import Served
 # and the CPU build has another name.
 SERVER = "vllm.entrypoints.openai.api_server"
 HOST = "127.0.0.1"
-SAY_S = 30.0  # between two lines while it loads
+SAY_S = 30.0  # between two lines while the model loads
 ENDS_IN_S = 30.0
 
 
 @contextmanager
 def at_urls(served: Served, engine: Mapping[str, Any], log: Path) -> Iterator[Served]:
-    """`served` as it is where it has URLs; else its model is served while the block lasts.
+    """`served` itself if it has URLs; otherwise its model is served while the block lasts.
 
     Args:
-        engine: arguments of the engine, below those of `served`.
+        engine: arguments of the engine, on top of which `served.engine` comes.
         log: file for the server's output.
 
     Raises:
-        UsageError: the server ends before it answers, or before the block does; names its log.
+        UsageError: the server ends before it answers, or before the block ends; names its log.
     """
     if served.urls:
         yield served
@@ -49,20 +48,20 @@ def at_urls(served: Served, engine: Mapping[str, Any], log: Path) -> Iterator[Se
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
-            start_new_session=True,  # to be ended with all that it starts
-            preexec_fn=end_with_parent,  # what it leaves holds the memory that the next start needs
+            start_new_session=True,  # so that it can be ended with all that it starts
+            preexec_fn=end_with_parent,  # left behind, it would hold the memory that the next start needs
         )
     try:
         _wait(process, f"{served.model}", port, log)
         with _watched(process, f"{served.model}", log):
-            yield replace(served, urls=[f"http://{HOST}:{port}/v1"])
+            yield served.model_copy(update={"urls": [f"http://{HOST}:{port}/v1"]})
     finally:
         _end(process)
 
 
 def command(model: str, port: int, engine: Mapping[str, Any]) -> list[str]:
-    """The server's command line; of `engine`, `{"max_num_seqs": 8, "enforce_eager": True}` is two flags of vLLM's."""
-    # Where a request is silent, the server would go by the model's generation_config.json, which the rollout does not.
+    """The server's command line. Each item of `engine`, such as `{"max_num_seqs": 8}`, becomes a flag of vLLM's."""
+    # Where a request says nothing, the server would follow the model's generation_config.json; the rollout does not.
     fixed = ["--host", HOST, "--port", str(port), "--generation-config", "vllm", "--disable-uvicorn-access-log"]
     flags: list[str] = []
     for name, value in engine.items():
@@ -75,9 +74,9 @@ def command(model: str, port: int, engine: Mapping[str, Any]) -> list[str]:
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind((HOST, 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        return int(listener.getsockname()[1])
 
 
 def _wait(process: "subprocess.Popen[bytes]", model: str, port: int, log: Path) -> None:
@@ -87,16 +86,16 @@ def _wait(process: "subprocess.Popen[bytes]", model: str, port: int, log: Path) 
             raise UsageError(f"vllm serve {model}: ended with exit code {process.returncode}; its log says why: {log}")
         if time.monotonic() - said > SAY_S:
             said = time.monotonic()
-            print(f"gsr-rl: vllm serve {model} starts, {said - started:.0f} s so far; log in {log}", flush=True)
+            print(f"gsr-rl: vllm serve {model} is starting, {said - started:.0f} s so far; log in {log}", flush=True)
         time.sleep(0.5)
     print(f"gsr-rl: vllm serve {model} answers after {time.monotonic() - started:.0f} s; log in {log}", flush=True)
 
 
 @contextmanager
 def _watched(process: "subprocess.Popen[bytes]", model: str, log: Path) -> Iterator[None]:
-    """Interrupt the block if the server ends within it: a client waits for one that is away."""
+    """Interrupt the block if the server ends within it: a client would wait for a server that is away."""
     left = threading.Event()
-    # A shell has its background jobs ignore the interrupt.
+    # A shell makes its background jobs ignore interrupts.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def watch() -> None:
@@ -108,11 +107,11 @@ def _watched(process: "subprocess.Popen[bytes]", model: str, log: Path) -> Itera
     try:
         yield
     except KeyboardInterrupt:
-        if process.poll() is None:  # the user's
+        if process.poll() is None:  # the interrupt was the user's
             raise
-        mend = "what was answered stays, and the same command goes on from there"
+        hint = "what was answered stays, and the same command resumes"
         raise UsageError(
-            f"vllm serve {model}: ended with exit code {process.returncode} at work; its log says why: {log}; {mend}"
+            f"vllm serve {model}: ended with exit code {process.returncode} at work; its log says why: {log}; {hint}"
         ) from None
     finally:
         left.set()

@@ -1,4 +1,4 @@
-"""Servers of one language model: requests spread over them, each with its slots, its failures and its pauses."""
+"""Servers of one language model: requests are spread over them; each server has its slots, failures and pauses."""
 
 import asyncio
 import random
@@ -18,18 +18,18 @@ from gsr_rl.generation.slots import Slots
 from gsr_rl.settings.served import Served
 
 CONNECT_S = 10.0
-START_TRIES = 8  # of a server that may fail now and then, before it counts as one that does not answer
-REQUEST_TRIES = 20  # by servers that take requests
+START_TRIES = 8  # a server may fail now and then; after this many tries it counts as one that does not answer
+REQUEST_TRIES = 20  # most tries of a request by servers that take requests
 BLANK_TRIES = 3  # an answer without text may be the server's fault, or be all that the model has to say
 LONGEST_RETRY_S = 60.0
 FIRST_ANSWERS = 32  # if none of them has a text, something is set up wrongly
 
 
 class Failure(Exception):
-    """A request failed in a way that another try may mend.
+    """A request failed in a way that a retry may fix.
 
-    `away`: the server cannot be reached or takes no requests, so that it was not for this one. `retry_after` is what
-    it asked to wait, in seconds.
+    `away`: the server cannot be reached or takes no requests; the failure is the server's, not this request's.
+    `retry_after`: seconds that the server asked to wait.
     """
 
     def __init__(self, reason: str, away: bool = False, retry_after: float = 0.0) -> None:
@@ -37,26 +37,25 @@ class Failure(Exception):
         self.away, self.retry_after = away, retry_after
 
 
-class Endpoints(Tally):
+class Servers:
     """The servers of one model, within one event loop.
 
-    No server has more than `concurrency` requests at a time, and a slot is free again only when its answer is in the
-    journal: whatever ends the process, no more than that is asked for twice.
+    No server has more than `concurrency` requests in flight. A slot is free again only when its answer is in the
+    journal, so that whatever ends the process, no more requests than slots are asked twice.
 
     Args:
         say: prints a line.
     """
 
     def __init__(self, served: Served, journal: Journal, say: Callable[[str], None]) -> None:
-        super().__init__()
-        self.served, self.journal = served, journal
+        self.served, self.journal, self.tally = served, journal, Tally()
         self.slots = Slots(served.urls, served.concurrency, served.retry_s, say)
         self.given_up: list[str] = []
         self._appender = Appender(journal)
         self._running: dict[str, asyncio.Event] = {}
         self._clients = {url: _client(served, url) for url in served.urls}
 
-    async def __aenter__(self) -> "Endpoints":
+    async def __aenter__(self) -> "Servers":
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -65,15 +64,15 @@ class Endpoints(Tally):
             await client.close()
 
     async def ask(self, request: Request) -> Answer:
-        """The journal's answer to `request`, or else a new one, which is in the journal when this returns.
+        """The journal's answer to `request`, or else a new answer, which is in the journal when this returns.
 
-        While servers are away it is tried for as long as it takes. A request that fails time and again while they take
-        requests is given up: its answer is empty then and not in the journal, and its failure is in `given_up`.
+        While servers are away the request is retried without limit. A request that fails time and again while servers
+        take requests is given up: its answer is empty and not in the journal, and its failure is in `given_up`.
 
         Raises:
             UsageError: a server refuses the request, or none of the first answers has a text.
         """
-        while request.key in self._running:  # the same one, asked for elsewhere
+        while request.key in self._running:  # the same request is in flight already
             await self._running[request.key].wait()
         if request.key in self.journal:
             return answer_in(self.journal, request.key)
@@ -87,14 +86,14 @@ class Endpoints(Tally):
     async def _fetch(self, request: Request) -> Answer:
         tries = blanks = 0
         while True:
-            answered = self.answered
-            async with self.slots.one() as slot:
+            answered = self.tally.answered
+            async with self.slots.take() as slot:
                 try:
                     answer = await self._post(slot.url, request)
                 except Failure as failure:
-                    self.failed += 1
+                    self.tally.failed += 1
                     slot.failed(str(failure), failure.retry_after)
-                    tries += not failure.away or self.answered > answered
+                    tries += not failure.away or self.tally.answered > answered
                     reason, pause = f"{slot.url}: {failure}", max(failure.retry_after, self._backoff(tries))
                 else:
                     slot.succeeded()
@@ -109,21 +108,21 @@ class Endpoints(Tally):
             await asyncio.sleep(pause)
 
     def _backoff(self, tries: int) -> float:
-        """Seconds; drawn, so that requests that failed together do not come back together."""
+        """Seconds, drawn at random, so that requests that failed together do not come back together."""
         return min(self.served.retry_s * 2 ** max(tries - 1, 0), LONGEST_RETRY_S) * random.uniform(0.5, 1)
 
     async def _keep(self, request: Request, answer: Answer, url: str) -> None:
         await self._appender.append(request.key, request.row(answer))
-        self.add(answer)
-        if self.blank == self.answered == FIRST_ANSWERS:
-            raise UsageError(without_text(self.served, url, self.journal))
+        self.tally.add(answer)
+        if self.tally.blank == self.tally.answered == FIRST_ANSWERS:
+            raise UsageError(without_text(str(self.served.model), url, self.journal))
 
     async def _post(self, url: str, request: Request) -> Answer:
         try:
             async with asyncio.timeout(self.served.timeout_s):
                 return request.read(await self._clients[url].post(request.path, cast_to=bytes, body=request.body()))
         except openai.APIStatusError as error:
-            raise _judged(self.served, url, error) from None
+            raise _refusal(self.served, url, error) from None
         except TimeoutError:
             raise Failure(f"no answer within {self.served.timeout_s:g} s") from None
         except (openai.APIConnectionError, ClientError, OSError, ValueError) as error:
@@ -134,10 +133,10 @@ def check_servers(served: Served, key: str) -> None:
     """Whether every server answers and has the model.
 
     Args:
-        key: of the configuration's section, for the error.
+        key: name of the section in the recipe, for the error.
 
     Raises:
-        UsageError: names the URL, what it serves and the mend.
+        UsageError: names the URL, what it serves, and what to do.
     """
 
     async def check() -> None:
@@ -156,8 +155,8 @@ async def _check(served: Served, url: str, key: str) -> None:
             except Failure as failure:
                 tries += 1
                 if tries == START_TRIES:
-                    mend = f"start the server, or mend {key}.urls"
-                    raise UsageError(f"{url}: does not answer ({failure}); {mend}") from None
+                    hint = f"start the server, or fix {key}.urls"
+                    raise UsageError(f"{url}: does not answer ({failure}); {hint}") from None
             await asyncio.sleep(served.retry_s * random.uniform(0.5, 1))
     if served.model not in models:
         there = ", ".join(models) or "nothing"
@@ -168,9 +167,9 @@ async def _models(client: AsyncOpenAI, served: Served, url: str) -> list[str]:
     try:
         async with asyncio.timeout(CONNECT_S):
             listed: Any = await client.get("/models", cast_to=object)
-        return [str(one["id"]) for one in listed["data"]]
+        return [str(model["id"]) for model in listed["data"]]
     except openai.APIStatusError as error:
-        raise _judged(served, url, error) from None
+        raise _refusal(served, url, error) from None
     except TimeoutError:
         raise Failure(f"not within {CONNECT_S:g} s", away=True) from None
     except (openai.APIConnectionError, ClientError, OSError, ValueError, KeyError, TypeError) as error:
@@ -188,14 +187,14 @@ def _client(served: Served, url: str) -> AsyncOpenAI:
 
 
 def _failure(error: BaseException) -> Failure:
-    """Of a connection that did not come about, was dropped, or brought something else than a completion."""
+    """The connection did not come about, was dropped, or brought something else than a completion."""
     while error.__cause__ is not None:  # openai wraps httpx, which wraps aiohttp
         error = error.__cause__
     return Failure(_one_line(error) or type(error).__name__, isinstance(error, ClientConnectorError))
 
 
-def _judged(served: Served, url: str, error: openai.APIStatusError) -> Exception:
-    """A failure to be tried again, or the user's mistake."""
+def _refusal(served: Served, url: str, error: openai.APIStatusError) -> Exception:
+    """A failure that may be retried, or the user's mistake."""
     said = error.body.get("message") if isinstance(error.body, dict) else error.message
     reason = f"{error.status_code} {_one_line(said)}"
     if served.api_key:  # servers may quote it
@@ -203,24 +202,25 @@ def _judged(served: Served, url: str, error: openai.APIStatusError) -> Exception
     if error.status_code in (408, 429) or error.status_code >= 500:
         retry_after = _seconds(error.response.headers.get("retry-after"))
         return Failure(reason, error.status_code in (429, 502, 503, 504), retry_after)
-    mends = {
+    hints = {
         401: f"put the right key into the variable {served.api_key_env}",
         403: f"put a key that may do this into the variable {served.api_key_env}",
-        404: "give the base URL, which mostly ends in /v1, and a model that is served there",
+        404: "give the base URL, which usually ends in /v1, and a model that is served there",
     }
-    return UsageError(f"{url}: {reason}; {mends.get(error.status_code, 'mend the request or the server')}")
+    return UsageError(f"{url}: {reason}; {hints.get(error.status_code, 'fix the request or the server')}")
 
 
 def answer_in(journal: Journal, key: str) -> Answer:
-    """The answer that the journal holds under `key`; KeyError if none."""
+    """The answer that the journal holds under `key`; KeyError if it holds none."""
     row: dict[str, Any] = journal[key]
     return Answer(row["text"], row["thinking"], row["cut_off"], row["prompt_tokens"], row["tokens"])
 
 
-def without_text(served: Served, where: str, journal: Journal) -> str:
+def without_text(model: str, where: str, journal: Journal) -> str:
+    """The error that no answer of a model has a text."""
     return (
-        f"{where}: no answer of {served.model} has a text; raise its max_tokens if it is still thinking then, "
-        f"or mend the server, and remove {journal.path}"
+        f"{where}: no answer of {model} has a text; raise its max_tokens if it is still thinking there, "
+        f"or fix the server, and remove {journal.path}"
     )
 
 

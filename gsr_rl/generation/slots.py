@@ -1,19 +1,19 @@
-"""Slots of several servers: who may be asked next, and who is set aside for a while because it keeps failing."""
+"""Slots of several servers: which server is asked next, and which is suspended because it keeps failing."""
 
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-FAILURES = 10  # in a row, after which a server is set aside
+FAILURES = 10  # in a row; after these a server is suspended
 LONGEST_PAUSE_S = 300.0
 
 
 class Slots:
-    """`each` slots of every URL. A slot that is free goes to whoever waits, so that a faster server gets more.
+    """`each` slots per URL. A free slot goes to whoever waits, so that a faster server gets more requests.
 
     Args:
-        pause_s: a quarter of the first pause of a server that is set aside; each further one in a row is twice as long.
+        pause_s: a quarter of a suspended server's first pause; each further pause in a row is twice as long.
         say: prints a line.
     """
 
@@ -26,9 +26,9 @@ class Slots:
                 self.free.put_nowait(server)
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator["Server"]:
+    async def take(self) -> AsyncIterator["Server"]:
         """A slot, for as long as the block lasts."""
-        while (server := await self.free.get()).aside:
+        while (server := await self.free.get()).suspended:
             server.withheld += 1
         try:
             yield server
@@ -36,32 +36,35 @@ class Slots:
             server.give_back()
 
     def close(self) -> None:
+        """Cancel all pauses."""
         for server in self.servers:
             server.stop_waiting()
 
 
 class Server:
-    """One server. While it is set aside its slots are withheld; after a pause one of them tries it again, and when that
-    goes well the others follow."""
+    """One server. While it is suspended its slots are withheld. After a pause one slot tries the server again; if that
+    succeeds, the other slots follow."""
 
     def __init__(self, url: str, slots: Slots) -> None:
         self.url = url
-        self.aside = False
+        self.suspended = False
         self.withheld = 0
         self._slots = slots
         self._failures = self._pauses = 0  # in a row
         self._timer: asyncio.TimerHandle | None = None
 
     def give_back(self) -> None:
+        """Free a slot, or withhold it until the server has answered again."""
         if self._pauses:
             self.withheld += 1
         else:
             self._slots.free.put_nowait(self)
 
     def succeeded(self) -> None:
+        """Note an answer; a suspended server gets its slots back."""
         self._failures = 0
         if self._pauses:
-            self._pauses, self.aside = 0, False
+            self._pauses, self.suspended = 0, False
             self.stop_waiting()
             self._slots.say(f"{self.url}: answers again")
             for _ in range(self.withheld):
@@ -69,25 +72,26 @@ class Server:
             self.withheld = 0
 
     def failed(self, reason: str, retry_after: float = 0.0) -> None:
-        """Note a failure; after too many in a row set the server aside, for `retry_after` seconds at least."""
+        """Note a failure; after too many in a row suspend the server, for `retry_after` seconds at least."""
         self._failures += 1
-        if self._failures < FAILURES or self.aside:
+        if self._failures < FAILURES or self.suspended:
             return
-        self.aside = True
+        self.suspended = True
         self._pauses += 1
         pause = min(self._slots.pause_s * 2 ** (self._pauses + 1), LONGEST_PAUSE_S) * random.uniform(0.5, 1)
         pause = max(pause, retry_after)
-        others = [one for one in self._slots.servers if not one.aside]
-        then = "the others go on" if others else "it is the last one, so that all wait"
-        self._slots.say(f"{self.url}: fails ({reason}); set aside for {pause:.1f} s, {then}")
+        others = [server for server in self._slots.servers if not server.suspended]
+        then = "the other servers go on" if others else "no other server is left, so all requests wait"
+        self._slots.say(f"{self.url}: fails ({reason}); suspended for {pause:.1f} s, {then}")
         self._timer = asyncio.get_running_loop().call_later(pause, self._try_again)
 
     def stop_waiting(self) -> None:
+        """Cancel the pause."""
         if self._timer is not None:
             self._timer.cancel()
 
     def _try_again(self) -> None:
-        self.aside = False
+        self.suspended = False
         if self.withheld:
             self.withheld -= 1
             self._slots.free.put_nowait(self)

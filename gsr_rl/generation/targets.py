@@ -1,7 +1,7 @@
 """Targets by a language model: direct solutions, refinements of candidates, and which of them become training rows.
 
-Paper (arXiv 2509.00084): D_direct and D_selfR by one frozen teacher. Whether its targets were checked is not known;
-here the recipe says so (`teach.keep`).
+Paper (arXiv 2509.00084): D_direct and D_selfR by one frozen teacher. The paper does not say whether its targets were
+checked; here the recipe does (`teach.keep`).
 """
 
 import asyncio
@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from data_prep.rows import RowKind, SftRow
+from data_prep.rows import RowKind, SftRow, sft_inputs
 from gsr_rl.episode import Episode, Problem
 from gsr_rl.errors import UsageError
-from gsr_rl.generation.candidates import Judge
-from gsr_rl.generation.generate import Ask, ForAll, for_all
+from gsr_rl.generation.generate import Ask, Backend, Job
 from gsr_rl.generation.journal import Journal
+from gsr_rl.generation.plan import Judge
 from gsr_rl.generation.requests import Answer, Message, Request
 from gsr_rl.generation.servers import answer_in
 from gsr_rl.prompts import PromptSet
-from gsr_rl.settings.teach import TeachConfig
+from gsr_rl.settings.teach import Teach
 
 Outcome = Literal["correct", "wrong", "cut_off", "no_text"]
 Outcomes = dict[str, dict[str, int]]  # by kind, how many targets came to what
@@ -27,7 +27,7 @@ Outcomes = dict[str, dict[str, int]]  # by kind, how many targets came to what
 
 @dataclass(frozen=True)
 class Task:
-    """One target that is owed: the prompt that the student will be trained on, and what the teacher is asked."""
+    """A target to be written: the prompt that the student will be trained on, and the messages for the teacher."""
 
     kind: RowKind
     problem: Problem
@@ -35,16 +35,22 @@ class Task:
     messages: Sequence[Message]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LlmTeacher:
-    """A language model as the teacher of the student whose prompts are `prompts`."""
+    """A language model as the teacher of the student whose prompts are `prompts`.
 
-    teach: TeachConfig
+    Args:
+        model: its name in requests.
+        backend: answers its requests.
+    """
+
+    teach: Teach
+    model: str
     prompts: PromptSet
     teacher_prompts: PromptSet
     run_seed: int
     judge: Judge
-    each: ForAll = for_all
+    backend: Backend
 
     def rows(
         self, journal: Journal, problems: Sequence[Problem], episodes: Sequence[Episode]
@@ -52,11 +58,10 @@ class LlmTeacher:
         """One row for each problem and each candidate set whose target is kept, in this order.
 
         Raises:
-            UsageError: see `for_all`; or of one kind no target is kept.
+            UsageError: see `Backend`; or no target of some kind is kept.
         """
-        llm, total = self.teach.llm, len(problems) + len(episodes)
-        tasks = self._tasks(problems, episodes)
-        results = self.each(llm, journal, tasks, self._write, what="teach: targets", total=total)
+        job = Job("teach: targets", self._tasks(problems, episodes), self._write, len(problems) + len(episodes))
+        results = self.backend(journal, job)
         rows: list[SftRow] = []
         counts: dict[str, Counter[str]] = {}
         for task, (number, outcome) in zip(self._tasks(problems, episodes), results, strict=True):
@@ -69,27 +74,25 @@ class LlmTeacher:
             if not any(row.kind == kind for row in rows):
                 what = ", ".join(f"{n} {outcome}" for outcome, n in count.items())
                 raise UsageError(
-                    f"{journal.path}: no {kind} target of {llm.model} can be kept ({what}); see teach.keep"
+                    f"{journal.path}: no {kind} target of {self.teach.llm.model} can be kept ({what}); see teach.keep"
                 )
         return rows, {kind: dict(sorted(count.items())) for kind, count in counts.items()}
 
     def _tasks(self, problems: Sequence[Problem], episodes: Sequence[Episode]) -> Iterator[Task]:
-        own, teacher = self.prompts, self.teacher_prompts
-        for one in problems:
-            asked = teacher.direct_prompt(one.problem)
-            yield Task("direct", one, own.direct_prompt(one.problem), teacher.messages(asked))
-        for episode in episodes:
-            problem = Problem(episode.id, episode.dataset, episode.problem, episode.gold)
-            texts = [candidate.text for candidate in episode.candidates]
-            asked = teacher.refine_prompt(episode.problem, texts)
-            yield Task("refine", problem, own.refine_prompt(episode.problem, texts), teacher.messages(asked))
+        teacher = self.teacher_prompts
+        for kind, problem, prompt, texts in sft_inputs(problems, episodes, self.prompts):
+            messages = (
+                teacher.direct_messages(problem.problem)
+                if kind == "direct"
+                else teacher.refine_messages(problem.problem, texts)
+            )
+            yield Task(kind, problem, prompt, messages)
 
     def _request(self, task: Task, number: int) -> Request:
-        llm = self.teach.llm
-        return Request(task.kind, str(llm.model), task.messages, llm.parameters, number, self.run_seed)
+        return Request(task.kind, self.model, task.messages, self.teach.llm.parameters, number, self.run_seed)
 
     async def _write(self, ask: Ask, task: Task) -> tuple[int, Outcome]:
-        """Number and outcome of the first correct try, or else of the first that came to an end."""
+        """Number and outcome of the first correct try, or else of the first try that was not cut off."""
         best: tuple[int, Outcome] | None = None
         for number in range(self.teach.tries):
             answer = await ask(self._request(task, number))

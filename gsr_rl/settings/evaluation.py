@@ -1,38 +1,28 @@
-"""The `eval:` section of a recipe, and by it whose candidates are refined by whom, and scored.
+"""The `eval:` section: which model is evaluated, on what, and how much is sampled."""
 
-Its defaults stand in recipes/base.yaml.
-"""
-
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal, Self
 
-from omegaconf import DictConfig, OmegaConf
+from pydantic import Field, model_validator
 
-from data_prep.hub import check_source
-from data_prep.sets import SETS
-from gsr_rl.errors import require
-from gsr_rl.settings.compose import typed_section
-from gsr_rl.settings.gsr import GsrConfig
-from gsr_rl.settings.run_folder import base_model
-from gsr_rl.settings.sections import engine_arguments, gsr_config
+from gsr_rl.section import Section, require_field
+from gsr_rl.settings.gsr import Gsr
 from gsr_rl.settings.served import Served
 
-# Names of the chain's own evaluations, by which it knows that they are done.
-OF_THE_CHAIN = ("base", "sft", "grpo")
-MOST_REQUESTS = 1_000  # at a time, of gsr_rl.generation.servers
+PATIENT_S = 7200.0  # limit of one request of an evaluation
 
 
 @dataclass(frozen=True)
 class Design:
-    """How many of what, for each problem.
+    """How many responses are sampled for each problem.
 
-    `pool` candidates are sampled. Of each size in `sizes` the first ones are a set, which gets `m` refinements; the
-    rest of the pool are its extra candidates. With `sets`, so many sets are drawn from the pool in their place, and
-    their refinements are the pool of the next of `rounds` rounds (RSA, arXiv 2509.26626); of those of the pool that are
-    not in a set, the first `extra` are its extra candidates then.
+    Without `sets`: `pool` candidates are sampled. For each size k in `sizes`, the first k candidates form one set,
+    which gets `m` refinements; the rest of the pool are extra candidates, which the refiner does not see.
+
+    With `sets` (a recursion, RSA, arXiv 2509.26626): in each of `rounds` rounds, `sets` different sets are drawn from
+    the pool, and each gets one refinement. The refinements are the pool of the next round. For example pool=16,
+    sets=16 and rounds=3 make 16 + 3 * 16 responses. The first `extra` candidates outside a set are its extra ones.
     """
 
     sizes: Sequence[int]
@@ -43,175 +33,91 @@ class Design:
     rounds: int = 1
 
 
-@dataclass(frozen=True)
-class EvalConfig:
-    """What is evaluated, and how much of it is sampled; docs/evaluation.md says more.
+class Eval(Section):
+    """Which model is evaluated, on what, and how much is sampled; see [evaluation.md](evaluation.md)."""
 
-    server: how the model is asked where it is at a URL. refiner: another model that refines its candidates;
-    reward_model: one that scores them. Either is there if its `model` is set.
-    """
+    name: str | None = None
+    """Name in the report and of the files; null for a name made of the model's. The chain sets it."""
+    model: str | None = None
+    """Model to evaluate: a Hugging Face folder, a hub name, or the base URL of an OpenAI-compatible server; null for \
+`base_model`. `model=` is short for `eval.model=`. The chain sets it."""
+    split: Literal["train", "dev", "held_out"] = "held_out"
+    """Problems of the run to evaluate on, without benchmarks: `held_out` for the report, `dev` for all tuning."""
+    benchmarks: list[str] | None = None
+    """Benchmarks to evaluate on: names of evaluation sets, and files with the columns id, problem and answer; null \
+for the run's own split. The chain evaluates on the split alone."""
+    tokenizer: str | None = None
+    """Folder or hub name of the tokenizer that fits candidates into the refinement prompt, where the refining model \
+is at a URL; null: candidates are shown whole."""
+    extra_candidates: int = Field(default=1, ge=0)
+    """Candidates that the refiner does not see, for maj@(K+1)."""
+    swapped: int = Field(default=100, ge=0)
+    """Number of problems of each benchmark that are, in their first repeat, also refined with another problem's \
+candidates, as a control; 0 for none. A recursion has no such control."""
+    pool: int | None = None
+    """Candidates sampled for a problem; null for a set and its extra candidates. All that are in no set are extra."""
+    repeats: int = Field(default=1, ge=1)
+    """How often each problem is evaluated, each time with other samples; the repeats are rows with the same id."""
+    sweep: list[int] | None = None
+    """Numbers of candidates to refine instead of `gsr.k`, such as [2, 4, 8]; each number gets files of its own."""
+    population: int | None = None
+    """Recursion (RSA): this many candidates, and in each round as many refinements, each of a set of `gsr.k`."""
+    rounds: int = Field(default=1, ge=1)
+    """Rounds of the recursion; above 1 only with `eval.population`."""
+    server: Served = Served(timeout_s=PATIENT_S)
+    """The evaluated model. At a URL, `model` is its name there, and `urls` may stand in place of `model=URL` to name \
+several servers. `extra_body` and `engine` count for a model without URLs too."""
+    refiner: Served = Served(timeout_s=PATIENT_S)
+    """Another model that refines the candidates, if its `model` is set."""
+    reward_model: Served = Served(timeout_s=PATIENT_S)
+    """A reward model that scores the candidates, if its `model` is set."""
 
-    name: str | None
-    model: str | None
-    split: str
-    extra_candidates: int
-    pool: int | None
-    repeats: int
-    sweep: list[int] | None
-    population: int | None
-    rounds: int
-    swapped: int
-    engine: dict[str, Any]
-    server: Served
-    refiner: Served
-    reward_model: Served
+    @model_validator(mode="after")
+    def _check_models(self) -> Self:
+        if self.benchmarks is not None:
+            is_list = 0 < len(self.benchmarks) == len(set(self.benchmarks))
+            hint = "a list of different set names and files, such as [aime24,mine.jsonl]"
+            require_field(is_list, "benchmarks", self.benchmarks, hint)
+        if is_url(self.model):
+            require_field(not self.server.urls, "server.urls", self.server.urls, "empty beside model=URL")
+            require_field(bool(self.server.model), "server.model", self.server.model, "the model's name at model=URL")
+        elif self.server.urls:
+            hint = "null where eval.server.urls says where the model is"
+            require_field(self.model is None, "model", self.model, hint)
+        else:
+            hint = "null where model is a folder or hub name: it is a model's name at a URL"
+            require_field(self.server.model is None, "server.model", self.server.model, hint)
+        for name in ("refiner", "reward_model"):
+            model = getattr(self, name).model
+            require_field(not is_url(model), f"{name}.model", model, f"a name; the URL belongs into eval.{name}.urls")
+        at_url = bool(self.refiner.urls) if self.refiner.model else is_url(self.model) or bool(self.server.urls)
+        hint = "null: the model that refines is not at a URL, and has its own tokenizer"
+        require_field(self.tokenizer is None or at_url, "tokenizer", self.tokenizer, hint)
+        return self
 
-    def design(self, gsr: GsrConfig) -> Design:
-        """How many of what is sampled for each problem.
-
-        Raises:
-            UsageError: numbers that do not fit each other; names the key.
-        """
+    def design(self, gsr: Gsr) -> Design:
+        """How many responses are sampled for each problem; refuses numbers that do not fit together."""
         sizes, extra = [gsr.k] if self.sweep is None else self.sweep, self.extra_candidates
-        whole = all(isinstance(one, int) and one >= 1 for one in sizes)
-        require(
-            whole and 0 < len(sizes) == len(set(sizes)),
-            "eval.sweep",
-            self.sweep,
-            "null, or a list of different whole numbers from 1",
-        )
-        for key, least in (("extra_candidates", 0), ("swapped", 0), ("repeats", 1), ("rounds", 1)):
-            require(getattr(self, key) >= least, f"eval.{key}", getattr(self, key), f"at least {least}")
+        are_sizes = 0 < len(sizes) == len(set(sizes)) and min(sizes) >= 1
+        hint = "null, or a list of different whole numbers of at least 1"
+        require_field(are_sizes, "eval.sweep", self.sweep, hint)
         least = max(sizes) + extra
-        mend = f"null, or at least {least}: a set of {max(sizes)} and eval.extra_candidates={extra}"
-        require(self.pool is None or self.pool >= least, "eval.pool", self.pool, mend)
+        hint = f"null, or at least {least}: a set of {max(sizes)} and eval.extra_candidates={extra}"
+        require_field(self.pool is None or self.pool >= least, "eval.pool", self.pool, hint)
         if self.population is None:
-            require(self.rounds == 1, "eval.population", None, f"the candidates of each of eval.rounds={self.rounds}")
+            hint = f"the candidates of each of eval.rounds={self.rounds}"
+            require_field(self.rounds == 1, "eval.population", None, hint)
             return Design(sizes, self.pool or least, gsr.validation.m, extra)
-        mend = "null beside eval.population"
-        require(self.pool is None, "eval.pool", self.pool, mend)
-        require(self.sweep is None, "eval.sweep", self.sweep, mend)
-        require(gsr.validation.m == 1, "gsr.validation.m", gsr.validation.m, "1 beside eval.population")
+        for name in ("pool", "sweep"):
+            value = getattr(self, name)
+            require_field(value is None, f"eval.{name}", value, "null beside eval.population")
+        require_field(gsr.validation.m == 1, "gsr.validation.m", gsr.validation.m, "1 beside eval.population")
         least = max(least, gsr.k + 1)
-        mend = f"null, or at least {least}: gsr.k={gsr.k} and eval.extra_candidates={extra}, and more than gsr.k"
-        require(self.population >= least, "eval.population", self.population, mend)
+        hint = f"null, or at least {least}: gsr.k={gsr.k} and eval.extra_candidates={extra}, and more than gsr.k"
+        require_field(self.population >= least, "eval.population", self.population, hint)
         return Design(sizes, self.population, 1, extra, self.population, self.rounds)
 
 
-@dataclass(frozen=True)
-class Role:
-    """A model of the evaluation: its servers, or what is to be served here, and its name in requests."""
-
-    key: str
-    served: Served
-    name: str
-
-    @property
-    def is_remote(self) -> bool:
-        return bool(self.served.urls)
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Who samples the candidates, who refines them (the same one, or another), who scores them (maybe nobody)."""
-
-    model: Role
-    refiner: Role
-    reward_model: Role | None
-
-    def all(self) -> list[Role]:
-        """Each once."""
-        others = [one for one in (self.refiner, self.reward_model) if one is not None and one != self.model]
-        return [self.model, *others]
-
-    @property
-    def title(self) -> str:
-        """A name for the files of the evaluation."""
-        name = short_name(self.model.name)
-        return name if self.refiner == self.model else f"{name}-by-{short_name(self.refiner.name)}"
-
-
-def eval_config(config: DictConfig) -> EvalConfig:
-    """The section, checked; without `benchmarks`, that it asks for nothing that they alone have.
-
-    Raises:
-        UsageError: one line that names the key, what is wrong and the mend.
-    """
-    section = typed_section(config, "eval", EvalConfig)
-    section.design(gsr_config(config))
-    if config.benchmarks is None:
-        asked = {"repeats": section.repeats > 1, "refiner.model": section.refiner.model}
-        asked |= {key: getattr(section, key) for key in ("pool", "sweep", "population")}
-        asked |= {"reward_model.model": section.reward_model.model, "server.urls": section.server.urls}
-        for key, is_set in asked.items():
-            require(not is_set, f"eval.{key}", OmegaConf.select(config.eval, key), "left alone without benchmarks")
-        require(not _is_url(section.model), "model", section.model, "a folder or hub name without benchmarks")
-    return section
-
-
-def check_benchmarks(benchmarks: Any) -> list[str]:
-    """The benchmarks that are asked for: evaluation sets by name, and files.
-
-    Raises:
-        UsageError: no list of them, one of them twice, a training set, or neither a set nor a file that is there.
-    """
-    is_list = isinstance(benchmarks, Sequence) and not isinstance(benchmarks, str)
-    names: list[Any] = list(benchmarks) if is_list else [benchmarks]
-    listed = bool(names) and all(isinstance(one, str) for one in names) and len(set(names)) == len(names)
-    require(listed, "benchmarks", names, "a list of different set names and files, such as [aime24,mine.jsonl]")
-    for name in names:
-        check_source(name, "benchmarks")
-        trained_on = name in SETS and SETS[name].use == "training"
-        require(not trained_on, "benchmarks", name, "an evaluation set, or a file; this is a training set")
-    return names
-
-
-def roles(config: DictConfig) -> Roles:
-    """The models of the evaluation.
-
-    Raises:
-        UsageError: one is not said, or said twice; a URL or setting that cannot be used.
-    """
-    section = eval_config(config)
-    server = section.server
-    if _is_url(section.model):
-        require(not server.urls, "eval.server.urls", server.urls, "empty beside model=URL")
-        server = replace(server, urls=[str(section.model)])
-    elif server.urls:
-        require(section.model is None, "model", section.model, "null where eval.server.urls says where it is")
-    else:
-        mend = "null where model is a folder or hub name: it is what a model is called at a URL"
-        require(server.model is None, "eval.server.model", server.model, mend)
-        server = replace(server, model=section.model or base_model(config))
-    model = _role(config, "eval.server", server)
-    scores = replace(section.reward_model, engine={"runner": "pooling", **section.reward_model.engine})
-    refiner = _other(config, "eval.refiner", section.refiner)
-    return Roles(model, refiner or model, _other(config, "eval.reward_model", scores))
-
-
-def _other(config: DictConfig, key: str, served: Served) -> Role | None:
-    return _role(config, key, served) if served.model or served.urls else None
-
-
-def _role(config: DictConfig, key: str, served: Served) -> Role:
-    if _is_url(served.model):
-        require(False, f"{key}.model", served.model, f"a name; the URL belongs into {key}.urls")
-    served.check(key)
-    if served.urls:
-        return Role(key, served, str(served.model))
-    name = short_name(str(served.model))
-    seats = {**engine_arguments(config, 0), **served.engine}["max_num_seqs"]
-    # A quarter more than it takes, so that it never waits for a request.
-    concurrency = min(MOST_REQUESTS, seats * 5 // 4)
-    engine = {"served_model_name": name, **served.engine}
-    return Role(key, replace(served, concurrency=concurrency, engine=engine), name)
-
-
-def short_name(model: str) -> str:
-    """For files: of a folder its name and that of the one that it is in, else what follows the last slash."""
-    parts: Sequence[str] = Path(model).resolve().parts[-2:] if Path(model).is_dir() else [model.rpartition("/")[2]]
-    return re.sub(r"[^\w.-]+", "-", "-".join(parts)).strip("-")
-
-
-def _is_url(model: str | None) -> bool:
+def is_url(model: str | None) -> bool:
+    """Whether a model's name is the base URL of a server."""
     return model is not None and model.startswith(("http://", "https://"))

@@ -13,4 +13,5 @@ def recipes_dir() -> Path:
 
 
 def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package."""
     return sorted(path.parent.name for path in recipes_dir().glob(f"*/{RECIPE_FILE}"))

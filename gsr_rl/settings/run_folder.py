@@ -1,12 +1,8 @@
 """Where the stages of a run put their results, and how a stage knows what is there."""
 
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
-
-from omegaconf import DictConfig
 
 from gsr_rl.errors import UsageError
 from gsr_rl.files import replacing
@@ -18,18 +14,17 @@ class RunFolder:
 
     root: Path
 
-    @classmethod
-    def of(cls, config: DictConfig) -> "RunFolder":
-        return cls(Path(config.run_dir).resolve())
-
     @property
     def data(self) -> Path:
+        """Problems and RL rows of all splits."""
         return self.root / "data"
 
     def problems(self, split: str) -> Path:
+        """Problems of a split."""
         return self.data / f"{split}.jsonl"
 
     def rl_rows(self, split: str) -> Path:
+        """The same problems as verl reads them."""
         return self.data / f"{split}.parquet"
 
     @property
@@ -38,13 +33,15 @@ class RunFolder:
         return self.data / "overlap.jsonl"
 
     def stage(self, name: str) -> Path:
+        """The folder of a stage."""
         return self.root / name
 
     def checkpoints(self, stage: str) -> Path:
+        """Checkpoints of a training stage."""
         return self.root / stage / "checkpoints"
 
     def latest_checkpoint(self, stage: str) -> Path | None:
-        """The checkpoint at which verl resumes `stage`: the one that its tracker file names, written when it was whole.
+        """The checkpoint from which verl resumes `stage`: verl's tracker file names it once it is whole.
 
         Raises:
             UsageError: the tracker file is torn, or names a checkpoint that is not there.
@@ -55,25 +52,33 @@ class RunFolder:
         step = tracker.read_text().strip()
         path = self.checkpoints(stage) / f"global_step_{step}"
         if not step.isdigit() or not path.is_dir():
-            there = ", ".join(sorted(one.name for one in self.checkpoints(stage).glob("global_step_*"))) or "none"
+            steps = self.checkpoints(stage).glob("global_step_*")
+            there = ", ".join(sorted(folder.name for folder in steps)) or "none"
             raise UsageError(
                 f"{tracker}: names checkpoint {step!r}, there are: {there}; write the number of a whole one into it, "
-                f"or remove {self.checkpoints(stage)} to begin the stage anew"
+                f"or remove {self.checkpoints(stage)} to start the stage anew"
             )
         return path
 
     def model(self, stage: str) -> Path:
-        """The model a training stage ends with; that of `train` is the run's result."""
+        """The model that a training stage ends with; that of `train` is the run's result."""
         return self.root / "model" if stage == "train" else self.root / stage / "model"
 
     def sft_rows(self, stage: str) -> Path:
+        """Rows of `warmup` or `sft`."""
         return self.root / "teach" / ("direct.parquet" if stage == "warmup" else "train.parquet")
 
     def episodes(self, name: str) -> Path:
+        """Episodes of an evaluation."""
         return self.root / "episodes" / f"{name}.jsonl"
+
+    def eval_answers(self, model: str) -> Path:
+        """All that a model answered in evaluations, as it came in."""
+        return self.root / "eval" / f"{model}.answers.jsonl"
 
     @property
     def config(self) -> Path:
+        """The composed recipe of the last start."""
         return self.root / "config.yaml"
 
     @property
@@ -82,13 +87,13 @@ class RunFolder:
         return self.root / "run.json"
 
     def has_results(self) -> bool:
-        """Whether a stage has begun to write here: one that was refused at once leaves nothing."""
+        """Whether a stage has begun to write here: a run that was refused at once leaves nothing."""
         own = {self.config, self.claim, self.usage}
         return self.claim.exists() and any(path not in own for path in self.root.iterdir())
 
     @property
     def answers(self) -> Path:
-        """All that endpoints answered in `teach`, as it came in."""
+        """All that models answered in `teach`, as it came in."""
         return self.root / "teach" / "answers.jsonl"
 
     @property
@@ -103,57 +108,17 @@ class RunFolder:
 
     @property
     def teach_summary(self) -> Path:
+        """Counts of candidates and targets, and what they cost."""
         return self.root / "teach" / "summary.json"
 
     @property
     def usage(self) -> Path:
+        """Time and memory of the run."""
         return self.root / "usage.json"
 
     def add_usage(self, wall_s: float, peak_rss_gb: float) -> None:
-        """Add a stage to what the run has used: seconds of all its starts, and the most memory at one time."""
+        """Add a stage to what the run has used: seconds of all its starts, and the most memory at any time."""
         used = json.loads(self.usage.read_text()) if self.usage.exists() else {"wall_s": 0.0, "peak_rss_gb": 0.0}
         used = {"wall_s": used["wall_s"] + wall_s, "peak_rss_gb": max(used["peak_rss_gb"], peak_rss_gb)}
         with replacing(self.usage) as temporary:
             temporary.write_text(json.dumps(used))
-
-
-def skipped_stages(config: DictConfig) -> set[str]:
-    """Stages that the chain leaves out: those of `skip_stages`, and a warm-up without steps."""
-    return {*config.skip_stages} if config.warmup.steps > 0 else {*config.skip_stages, "warmup"}
-
-
-def base_model(config: DictConfig) -> str:
-    """The model that the chain starts from: `smollm2` is converted into the run folder's parent at its first use."""
-    if config.base_model == "smollm2":
-        from gsr_rl.smollm2 import convert
-
-        return str(convert(RunFolder.of(config).root.parent / "smollm2-135m-instruct"))
-    return str(config.base_model)
-
-
-def latest_model(config: DictConfig, *stages: str) -> str:
-    """The model of the last of `stages` that has one, else the base model."""
-    folder = RunFolder.of(config)
-    for stage in reversed(stages):
-        if folder.model(stage).is_dir():
-            return str(folder.model(stage))
-    return base_model(config)
-
-
-def publish(checkpoint: Path | None, model: str, target: Path) -> None:
-    """Copy the folder `model` of a training stage's last checkpoint to `target`, which appears whole or not at all.
-
-    Its config.json is rid of `attn_implementation`: the trainer's choice, which transformers alone may not know.
-    """
-    if checkpoint is None or not (checkpoint / model / "config.json").is_file():
-        raise UsageError(
-            f"{checkpoint}: no Hugging Face model in the last checkpoint; keep `hf_model` in checkpoint.save_contents"
-        )
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(checkpoint / model, temporary)
-    config = json.loads((temporary / "config.json").read_text())
-    config.pop("attn_implementation", None)
-    (temporary / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(temporary, target)

@@ -1,56 +1,74 @@
-"""A language model and the servers that have it."""
+"""A language model, the servers that have it, and where models without servers run."""
 
 import os
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from gsr_rl.errors import require
+from pydantic import Field, model_validator
+
+from gsr_rl.section import Section, require_field
 
 
-@dataclass(frozen=True)
-class Served:
-    """A language model and the OpenAI-compatible servers that have it: the keys of `teach.student` and `teach.llm`.
+class Generation(Section):
+    """Where models without URLs run outside of training: in `teach` and `eval`."""
 
-    Without `urls`, `model` is a folder or hub name that `vllm serve` is started for, with `engine` as its arguments.
-    Prices are per million tokens. `extra_body` goes into every request as it is.
-    """
+    backend: Literal["process", "server", "ray"] = "process"
+    """`process`: vLLM's engine in this process. `server`: `vllm serve` on this machine, which for instance spreads a \
+model over several GPUs by `data_parallel_size`. `ray`: replicas over the nodes of a Ray cluster \
+(`ray_kwargs.ray_init.address`, with `run_dir` on a disk that all nodes share). A reward model always runs by \
+`server`."""
+    replicas: int | None = Field(default=None, ge=1)
+    """Replicas of a model with `generation.backend=ray`; null for as many as the GPUs allow, on CPUs one a node."""
+    engine: dict[str, Any] = {}
+    """Arguments of the vLLM engine, such as `tensor_parallel_size`, on top of those that follow from \
+`actor_rollout_ref.rollout`."""
 
-    urls: list[str]
-    model: str | None
-    api_key_env: str
-    concurrency: int
-    timeout_s: float
-    retry_s: float
-    price_in: float | None
-    price_out: float | None
-    extra_body: dict[str, Any]
-    engine: dict[str, Any]
 
-    def check(self, key: str) -> None:
-        """UsageError, naming the key below `key`, where a value cannot be used."""
-        require(bool(self.model) or not self.urls, f"{key}.model", self.model, f"set beside {key}.urls")
-        require(1 <= self.concurrency <= 1000, f"{key}.concurrency", self.concurrency, "from 1 to 1000 requests")
-        require(self.timeout_s > 0, f"{key}.timeout_s", self.timeout_s, "above 0 seconds")
-        require(self.retry_s > 0, f"{key}.retry_s", self.retry_s, "above 0 seconds")
-        for name in ("price_in", "price_out"):
-            price = getattr(self, name)
-            require(price is None or price >= 0, f"{key}.{name}", price, "null, or from 0")
+class Served(Section):
+    """A language model and how it is reached: by OpenAI-compatible servers, or without `urls` by a backend of ours."""
+
+    urls: list[str] = []
+    """Base URLs of OpenAI-compatible servers of the model, such as `http://host:8000/v1`; empty: the model runs by \
+`generation.backend`."""
+    model: str | None = None
+    """Name of the model at `urls`; without `urls` a folder or hub name."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key of the API."""
+    concurrency: int = Field(default=64, ge=1, le=1000)
+    """Most requests in flight to each server. A model without URLs ignores it: there a quarter more requests than the \
+engine's `max_num_seqs` are in flight."""
+    timeout_s: float = Field(default=1800.0, gt=0)
+    """Limit of one request, in seconds."""
+    retry_s: float = Field(default=1.0, gt=0)
+    """First pause before a retry, in seconds; it doubles up to a minute."""
+    price_in: float | None = Field(default=None, ge=0)
+    """Dollars per million prompt tokens, for the cost in progress and summary."""
+    price_out: float | None = Field(default=None, ge=0)
+    """Dollars per million generated tokens."""
+    extra_body: dict[str, Any] = {}
+    """Further parameters of every request, such as `chat_template_kwargs`."""
+    engine: dict[str, Any] = {}
+    """Arguments of the vLLM engine where the model runs here, on top of `generation.engine`."""
+
+    @model_validator(mode="after")
+    def _check_urls(self) -> Self:
         for url in self.urls:
-            parts = urlsplit(str(url))
-            mend = "base URLs such as http://host:8000/v1"
-            require(parts.scheme in ("http", "https") and bool(parts.hostname), f"{key}.urls", url, mend)
-            # Not shown, since there is a password in it.
-            mend = f"without user and password; put the key into the variable that {key}.api_key_env names"
-            require(parts.username is None and parts.password is None, f"{key}.urls", "...", mend)
+            parts = urlsplit(url)
+            is_base_url = parts.scheme in ("http", "https") and bool(parts.hostname)
+            require_field(is_base_url, "urls", url, "base URLs such as http://host:8000/v1")
+            # The URL is not shown, since there is a password in it.
+            hint = "without user and password; put the key into the variable that api_key_env names"
+            require_field(parts.username is None and parts.password is None, "urls", "...", hint)
+        require_field(bool(self.model) or not self.urls, "model", self.model, "set beside urls")
+        return self
 
     @property
     def api_key(self) -> str:
-        """From the environment; empty, since servers of one's own need none. It is never written or printed."""
+        """The key from the environment; empty, since servers of one's own need none. It is never written or printed."""
         return os.environ.get(self.api_key_env, "").strip()
 
     def cost(self, prompt_tokens: int, tokens: int) -> float | None:
-        """Of so many tokens; None where a price is missing."""
+        """Dollars for these tokens; None where a price is missing."""
         if self.price_in is None or self.price_out is None:
             return None
         return (prompt_tokens * self.price_in + tokens * self.price_out) / 1e6

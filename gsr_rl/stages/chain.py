@@ -5,38 +5,45 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import psutil
-from omegaconf import DictConfig, OmegaConf
 
 from gsr_rl.child import end_with_parent
+from gsr_rl.episode import BASE, GRPO, SFT
 from gsr_rl.errors import UsageError
 from gsr_rl.files import replacing
-from gsr_rl.settings.compose import CPU_DTYPES, load_recipe
-from gsr_rl.settings.run_folder import RunFolder, base_model, skipped_stages
-from gsr_rl.settings.variants import overrides, share, variants_of
-from gsr_rl.stages.preflight import check
+from gsr_rl.generation.roles import role_of
+from gsr_rl.settings.compose import AGENT_LOOPS, CPU_DTYPES, composed_values, load_settings, save_config
+from gsr_rl.settings.run_folder import RunFolder
+from gsr_rl.settings.served import Served
+from gsr_rl.settings.settings import Settings
+from gsr_rl.settings.variants import share
+from gsr_rl.stages import data, sft, teach
+from gsr_rl.stages.models import base_model
+from gsr_rl.stages.preflight import check_attention, check_by_verl, check_model, check_recipe, check_roles
 
-AGENT_LOOPS = "actor_rollout_ref.rollout.agent.agent_loop_config_path"  # where the package is installed
-# Of `teach`: where models are served and on what terms, not what they are asked.
+# Keys of `teach` that may change between starts: they say where models run, not what they are asked.
 SERVERS = tuple(
     f"teach.{role}.{key}"
     for role in ("student", "llm")
     for key in ("urls", "api_key_env", "concurrency", "timeout_s", "retry_s", "price_in", "price_out", "engine")
 )
-# Likewise where they run.
-ENGINE = ("teach.engine", "teach.replicas")
-# May differ from one start of a run to the next.
+# Keys that may change from one start of a run to the next.
 OPERATIONAL = (
-    *("skip_stages", "run_dir", "eval.", "benchmarks", "tokenizer", "trainer.", "sft.trainer.", "ray_kwargs."),
-    *(AGENT_LOOPS, *CPU_DTYPES, *SERVERS, *ENGINE),
+    *("skip_stages", "run_dir", "eval.", "generation.", "trainer.", "sft.trainer.", "ray_kwargs."),
+    *(AGENT_LOOPS, *CPU_DTYPES, *SERVERS),
 )
-STAGES = ("data", "warmup", "teach", "sft", "train", "eval", "report")
+# The chain evaluates its own models on sets of `gsr.k`. Here a recipe's values are for `gsr-rl eval` alone.
+EVALUATION = (
+    *("eval.benchmarks=null", "eval.sweep=null", "eval.pool=null", "eval.population=null", "eval.rounds=1"),
+    *("eval.server.urls=[]", "eval.server.model=null", "eval.tokenizer=null"),
+    *(f"eval.{role}.{value}" for role in ("refiner", "reward_model") for value in ("urls=[]", "model=null")),
+)
+LAYOUT = 2  # of a run folder; a run.json without a layout is of the first
 
 
 @dataclass(frozen=True)
@@ -48,95 +55,124 @@ class Step:
     overrides: tuple[str, ...] = ()
 
 
-def steps(config: DictConfig) -> list[Step]:
-    """The steps of `config` in order, without its `skipped_stages`."""
-    for name in config.skip_stages:
-        if name not in STAGES:
-            raise UsageError(f"skip_stages: no stage {name}; stages: {', '.join(STAGES)}")
-    folder = RunFolder.of(config)
+def steps(settings: Settings) -> list[Step]:
+    """The steps of a run in order, without its `skipped_stages`."""
+    folder = settings.folder
     wanted = [
         Step("data", folder.rl_rows("dev")),
         Step("warmup", folder.model("warmup")),
         Step("teach", folder.sft_rows("sft")),
         Step("sft", folder.model("sft")),
-        # Nobody has taught the base model to refine, so that there is nothing to control for.
-        _evaluation(folder, "base", None, "eval.swapped=0"),
-        _evaluation(folder, "sft", folder.model("sft")),
+        # Nobody has taught the base model to refine, so its refinements need no control.
+        _evaluation(folder, BASE, None, "eval.swapped=0"),
+        _evaluation(folder, SFT, folder.model("sft")),
         Step("train", folder.model("train")),
-        _evaluation(folder, "grpo", folder.model("train")),
+        _evaluation(folder, GRPO, folder.model("train")),
     ]
-    kept = [step for step in wanted if step.stage not in skipped_stages(config)]
+    kept = [step for step in wanted if step.stage not in settings.skipped_stages]
     made = {step.stage for step in kept}
-    return [step for step in kept if not _of_a_skipped_model(step, made)]
+    return [step for step in kept if not _is_of_a_skipped_model(step, made)]
 
 
 def _evaluation(folder: RunFolder, name: str, model: Path | None, *more: str) -> Step:
-    overrides = (f"eval.name={name}", f"eval.model={model or 'null'}", "benchmarks=null", *more)
+    overrides = (f"eval.name={name}", f"eval.model={model or 'null'}", *EVALUATION, *more)
     return Step("eval", folder.episodes(name), overrides)
 
 
-def _of_a_skipped_model(step: Step, made: set[str]) -> bool:
-    needs = {"sft": "sft", "grpo": "train"}.get(step.result.stem) if step.stage == "eval" else None
+def _is_of_a_skipped_model(step: Step, made: set[str]) -> bool:
+    needs = {SFT: "sft", GRPO: "train"}.get(step.result.stem) if step.stage == "eval" else None
     return needs is not None and needs not in made
 
 
-def claim(config: DictConfig) -> None:
-    """The run folder belongs to the configuration of its first start: stages made by two would go unnoticed in it.
+def check(settings: Settings) -> None:
+    """Everything about the pending stages that can be known before the first one starts.
 
     Raises:
-        UsageError: another one is there; names a key in which they differ.
+        UsageError: one line that names the key, file or row, what is wrong and how to fix it.
     """
-    folder = RunFolder.of(config)
-    here = {key: value for key, value in _leaves(config) if not key.startswith(OPERATIONAL)}
+    check_recipe(settings)
+    pending = {step.stage for step in steps(settings) if not step.result.exists()}
+    if "data" in pending:
+        data.check(settings)
+    check_model(settings, base_model(settings))
+    for stage in ("warmup", "sft", "train"):
+        if stage in pending:
+            check_attention(settings, stage)
+    if "warmup" in pending:
+        sft.check_warmup(settings)
+    if "teach" in pending:
+        teach.check(settings)
+    if "eval" in pending:  # the base model stands for the models that are not there yet
+        check_roles(settings, [role_of(settings, "eval.server", Served(model=base_model(settings)))])
+    if "train" in pending:
+        check_by_verl(settings)
+
+
+def claim(settings: Settings) -> None:
+    """The run folder belongs to the settings of its first start; stages made by two settings would go unnoticed in it.
+
+    Raises:
+        UsageError: other settings own the folder; names a key in which they differ.
+    """
+    check_layout(settings)
+    folder = settings.folder
+    here = {key: value for key, value in composed_values(settings).items() if not key.startswith(OPERATIONAL)}
     if not folder.has_results():
         with replacing(folder.claim) as temporary:
-            temporary.write_text(json.dumps(here, indent=1))
-    for key, value in json.loads(folder.claim.read_text()).items():
+            temporary.write_text(json.dumps({"layout": LAYOUT, "settings": here}, indent=1))
+    for key, value in json.loads(folder.claim.read_text())["settings"].items():
         if key in here and here[key] != value:
             raise UsageError(
-                f"run_dir={config.run_dir}: belongs to another configuration ({key}={value}, here {here[key]}); "
+                f"run_dir={settings.run_dir}: belongs to other settings ({key}={value}, here {here[key]}); "
                 "choose another run_dir, or remove this one"
             )
-    with replacing(folder.config) as temporary:
-        OmegaConf.save(config, temporary)
+    save_config(settings, folder.config)
 
 
-def _leaves(values: Mapping[Any, Any], at: str = "") -> Iterator[tuple[str, str]]:
-    """Key and text of every value, interpolations as written."""
-    if isinstance(values, DictConfig):
-        values = cast(dict[Any, Any], OmegaConf.to_container(values, resolve=False))
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{at}{key}.")
-        else:
-            yield f"{at}{key}", str(value)
+def check_layout(settings: Settings) -> None:
+    """The run folder, if there is one, has the layout of this version.
+
+    Raises:
+        UsageError: an older version wrote the folder.
+    """
+    path = settings.folder.claim
+    layout = json.loads(path.read_text()).get("layout", 1) if path.exists() else LAYOUT
+    if layout != LAYOUT:
+        raise UsageError(
+            f"run_dir={settings.run_dir}: another version of gsr-rl wrote it (layout {layout}, here {LAYOUT}); "
+            "choose another run_dir, or remove this one"
+        )
 
 
-def run(config: DictConfig, arguments: Sequence[str]) -> None:
+def run(settings: Settings, arguments: Sequence[str]) -> None:
     """Run the chain of `gsr-rl run ARGUMENTS`, then those of the recipe's variants, and report on all of them.
 
     Raises:
-        UsageError: the run folder belongs to another configuration.
-        SystemExit: with the exit code of the stage that failed; what was done stays, and the next start goes on there.
+        UsageError: the run folder belongs to other settings.
+        SystemExit: with the exit code of the stage that failed. What was done stays, and the next start resumes there.
     """
-    variants = {name: (one.reuse, [*arguments, *overrides(config, name)]) for name, one in variants_of(config).items()}
-    recipe, *_ = [one.removeprefix("recipe=") for one in arguments if one.startswith("recipe=")]
-    for _, own in variants.values():  # before the first of them starts
-        check(load_recipe(recipe, [one for one in own if not one.startswith("recipe=")]), "run")
-    claim(config)
-    base_model(config)  # converted once, before the stages look for it
-    folder = RunFolder.of(config)
-    for step in steps(config):
+    folder, variants = settings.folder, settings.variants or {}
+    overrides = [argument for argument in arguments if not argument.startswith("recipe=")]
+    own = {
+        name: [*overrides, *variant.overrides, f"run_dir={folder.root / name}", "variants=null"]
+        for name, variant in variants.items()
+    }
+    recipe = next(argument for argument in arguments if argument.startswith("recipe="))
+    for changed in own.values():  # before the first chain starts
+        check(load_settings(recipe.removeprefix("recipe="), changed))
+    claim(settings)
+    base_model(settings)  # converted once, before the stages look for it
+    for step in steps(settings):
         if step.result.exists():
             print(f"gsr-rl run: {step.stage}: {step.result} is there already", flush=True)
             continue
         print(f"gsr-rl run: {step.stage}", flush=True)
         _command(folder, step.stage, [*arguments, *step.overrides])
-    for name, (reuse, own) in variants.items():
+    for name, variant in variants.items():
         print(f"gsr-rl run: variant {name}", flush=True)
-        share(folder.root, name, reuse)
-        _command(folder, "run", own)
-    if "report" not in config.skip_stages:
+        share(folder.root, name, variant.reuse)
+        _command(folder, "run", [recipe, *own[name]])
+    if "report" not in settings.skip_stages:
         _command(folder, "report", [str(folder.root)])
         if variants:
             roots = [str(folder.root / name) for name in variants]
@@ -146,14 +182,14 @@ def run(config: DictConfig, arguments: Sequence[str]) -> None:
 def _command(folder: RunFolder, stage: str, arguments: Sequence[str]) -> None:
     started, peak = time.monotonic(), 0
     command = [sys.executable, "-m", "gsr_rl.cli", stage, *arguments]
-    # A stage that outlived a killed chain would meet that of the next start in the same folder.
+    # A stage that outlived a killed chain would meet the stage of the next start in the same folder.
     process = subprocess.Popen(command, env=os.environ | {"PYTHONUNBUFFERED": "1"}, preexec_fn=end_with_parent)
     try:
         while process.poll() is None:
             peak = max(peak, _resident(process.pid))
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=5)
-    except BaseException:  # an interrupt of the chain is one of its stage
+    except BaseException:  # an interrupt of the chain interrupts its stage
         process.terminate()
         process.wait()
         raise
@@ -165,7 +201,7 @@ def _command(folder: RunFolder, stage: str, arguments: Sequence[str]) -> None:
 
 
 def _resident(pid: int) -> int:
-    """Bytes resident in a process and all that it started; each page that n of them share counts 1/n in each."""
+    """Bytes resident in a process and all its descendants; a page that n of them share counts 1/n in each."""
     total = 0
     with suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)

@@ -1,4 +1,4 @@
-"""Stage `data`: the problems, settled, decontaminated and split disjointly, as JSONL and as verl's parquet."""
+"""Stage `data`: the problems, deduplicated, decontaminated and split disjointly, as JSONL and as verl's parquet."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
 from tqdm import tqdm
 
 from data_prep.deduplicate import deduplicate
@@ -22,123 +21,112 @@ from data_prep.tables import write_jsonl
 from gsr_rl.episode import Problem
 from gsr_rl.errors import UsageError, require
 from gsr_rl.files import replacing
-from gsr_rl.settings.compose import typed_section
-from gsr_rl.settings.gsr import ProblemsConfig
-from gsr_rl.settings.run_folder import RunFolder
+from gsr_rl.settings.problems import SPLITS, Problems
+from gsr_rl.settings.settings import Settings
 from rewards.pool import shared
 
-SPLITS = ("train", "dev", "held_out")
 
-
-def wanted_problems(config: DictConfig) -> ProblemsConfig:
-    """The `problems:` section, typed and in range; UsageError names the key, what is wrong and the mend."""
-    return typed_section(config, "problems", ProblemsConfig)
-
-
-def check(config: DictConfig) -> ProblemsConfig:
-    """As `wanted_problems`, and what it names is there.
+def check(settings: Settings) -> None:
+    """The sets and files that the `problems:` section names are there.
 
     Raises:
-        UsageError: no such set or file, or one that is not for training.
+        UsageError: no such set or file, or a set that is not for training.
     """
-    wanted = wanted_problems(config)
-    if wanted.source != "pair_sums":
-        check_source(wanted.source, "problems.source")
-    named = SETS.get(wanted.source)
-    trained = named is None or named.use == "training"
-    require(trained, "problems.source", wanted.source, "a set or file to train on; this is an evaluation set")
-    require(
-        wanted.revision is None or named is not None, "problems.revision", wanted.revision, "null but for a named set"
-    )
-    for source in wanted.decontaminate:
+    section = settings.problems
+    if section.source != "pair_sums":
+        check_source(section.source, "problems.source")
+    named = SETS.get(section.source)
+    is_for_training = named is None or named.use == "training"
+    hint = "a set or file to train on; this is an evaluation set"
+    require(is_for_training, "problems.source", section.source, hint)
+    has_revision = section.revision is None or named is not None
+    require(has_revision, "problems.revision", section.revision, "null unless problems.source is a named set")
+    for source in section.decontaminate:
         check_source(source, "problems.decontaminate")
-    if wanted.difficulty is not None:
-        there = Path(wanted.difficulty).is_file()
-        require(there, "problems.difficulty", wanted.difficulty, "a file of episodes that is there")
-    return wanted
+    if section.difficulty is not None:
+        is_there = Path(section.difficulty).is_file()
+        require(is_there, "problems.difficulty", section.difficulty, "an existing file of episodes")
 
 
-def run(config: DictConfig) -> None:
+def run(settings: Settings) -> None:
     """Write `<run_dir>/data/{train,dev,held_out}.{jsonl,parquet}`, and what became of the problems in `report.json`."""
-    wanted, folder = check(config), RunFolder.of(config)
+    section, folder = settings.problems, settings.folder
     shared.wall_seconds = 120.0  # a busy machine makes no gold unreadable; processor time is limited all the same
-    problems, report = _problems(wanted)
-    if wanted.decontaminate:
-        problems, report["decontaminated"] = _decontaminate(problems, wanted, folder.overlaps)
-    splits = split_problems(problems, {split: getattr(wanted, split) for split in SPLITS}, wanted.seed)
-    rates = pass_rates(wanted.difficulty) if wanted.difficulty else {}
-    if wanted.difficulty:
-        splits["train"], report["difficulty"] = _by_difficulty(
-            splits["train"], rates, wanted, config.data.train_batch_size
-        )
+    problems, report = _load(section)
+    if section.decontaminate:
+        problems, report["decontaminated"] = _decontaminate(problems, section, folder.overlaps)
+    splits = split_problems(problems, {split: getattr(section, split) for split in SPLITS}, section.seed)
+    rates = pass_rates(section.difficulty) if section.difficulty else {}
+    if section.difficulty:
+        batch = settings.verl.data.train_batch_size
+        splits["train"], report["difficulty"] = _by_difficulty(splits["train"], rates, section, batch)
     report["splits"] = {split: len(part) for split, part in splits.items()}
     with replacing(folder.data / "report.json") as temporary:
         temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    for split in ("train", "held_out", "dev"):  # by dev.parquet the chain knows that all are there
+    for split in ("train", "held_out", "dev"):  # dev.parquet comes last: the chain knows by it that all are there
         write_problems(folder.problems(split), splits[split])
         write_rl_rows(folder.rl_rows(split), splits[split], rates)
-    print(
-        f"gsr-rl data: {', '.join(f'{n} {split}' for split, n in report['splits'].items())} problems in {folder.data}"
-    )
+    sizes = ", ".join(f"{n} {split}" for split, n in report["splits"].items())
+    print(f"gsr-rl data: {sizes} problems in {folder.data}")
 
 
-def _problems(wanted: ProblemsConfig) -> tuple[list[Problem], dict[str, Any]]:
-    """The problems that may be used, and the report on where they come from and what was left out."""
-    n = sum(getattr(wanted, split) for split in SPLITS)
-    if wanted.source == "pair_sums":
-        return pair_sums(n, seed=wanted.seed, numbers=wanted.numbers, largest=wanted.largest), {"origin": "generated"}
-    if wanted.source == "knights_knaves":
-        return knights_knaves(n, seed=wanted.seed, people=wanted.people), {"origin": "generated"}
-    if wanted.source in SETS:
-        loaded = load_set(wanted.source, revision=wanted.revision, mirror=wanted.mirror)
+def _load(section: Problems) -> tuple[list[Problem], dict[str, Any]]:
+    """The problems that may be used, and a report on their origin and on what was left out."""
+    n = sum(getattr(section, split) for split in SPLITS)
+    if section.source == "pair_sums":
+        puzzle = section.pair_sums
+        generated = pair_sums(n, seed=section.seed, numbers=puzzle.numbers, largest=puzzle.largest)
+        return generated, {"origin": "generated"}
+    if section.source == "knights_knaves":
+        generated = knights_knaves(n, seed=section.seed, people=section.knights_knaves.people)
+        return generated, {"origin": "generated"}
+    if section.source in SETS:
+        loaded = load_set(section.source, revision=section.revision, mirror=section.mirror)
         report = {"origin": loaded.origin, "rows": loaded.rows, "left_out": dict(loaded.left_out)}
         problems = loaded.problems
         left_out = ", ".join(f"{n} {why}" for why, n in loaded.left_out.items()) or "none"
         print(f"gsr-rl data: {loaded.rows} rows of {loaded.origin}; left out: {left_out}")
     else:
-        names = wanted.columns
-        problems = load_problems(wanted.source, id_key=names.id, problem_key=names.problem, gold_key=names.answer)
-        report = {"origin": str(Path(wanted.source).resolve()), "rows": len(problems)}
+        names = section.columns
+        problems = load_problems(section.source, id_key=names.id, problem_key=names.problem, gold_key=names.answer)
+        report = {"origin": str(Path(section.source).resolve()), "rows": len(problems)}
     deduplicated = deduplicate(problems)
     dropped = {key: value for key, value in vars(deduplicated).items() if key != "problems"}
     print(
-        f"gsr-rl data: {len(deduplicated.problems)} of {len(problems)} problems of {wanted.source}: "
+        f"gsr-rl data: {len(deduplicated.problems)} of {len(problems)} problems of {section.source}: "
         + ", ".join(f"{len(value)} {key.replace('_', ' ')}" for key, value in dropped.items())
     )
     return deduplicated.problems, report | dropped
 
 
-def _decontaminate(
-    problems: Sequence[Problem], wanted: ProblemsConfig, path: Path
-) -> tuple[list[Problem], dict[str, Any]]:
+def _decontaminate(problems: Sequence[Problem], section: Problems, path: Path) -> tuple[list[Problem], dict[str, Any]]:
     """The problems that overlap with no evaluation problem by `min_overlap` or more; all overlaps go to `path`."""
     index = EvaluationIndex(
-        problem for source in wanted.decontaminate for problem in evaluation_problems(source, wanted.mirror)
+        problem for source in section.decontaminate for problem in evaluation_problems(source, section.mirror)
     )
-    found = [index.overlaps(one.id, one.problem) for one in tqdm(problems, desc="overlap", unit=" problems", delay=2)]
+    bar = tqdm(problems, desc="overlap", unit=" problems", delay=2)
+    found = [index.overlaps(problem.id, problem.problem) for problem in bar]
     write_jsonl(path, (asdict(overlap) for overlaps in found for overlap in overlaps))
     kept = [
-        one
-        for one, overlaps in zip(problems, found, strict=True)
-        if all(overlap.overlap < wanted.min_overlap for overlap in overlaps)
+        problem
+        for problem, overlaps in zip(problems, found, strict=True)
+        if all(overlap.overlap < section.min_overlap for overlap in overlaps)
     ]
-    overlapping = sum(map(bool, found))
-    dropped = len(problems) - len(kept)
-    print(
-        f"gsr-rl data: {overlapping} problems overlap with {', '.join(wanted.decontaminate)}, {dropped} dropped; {path}"
-    )
-    return kept, {"with": wanted.decontaminate, "overlapping": overlapping, "dropped": dropped}
+    overlapping, dropped = sum(map(bool, found)), len(problems) - len(kept)
+    sets = ", ".join(section.decontaminate)
+    print(f"gsr-rl data: {overlapping} problems overlap with {sets}, {dropped} dropped; {path}")
+    return kept, {"with": section.decontaminate, "overlapping": overlapping, "dropped": dropped}
 
 
 def _by_difficulty(
-    problems: Sequence[Problem], rates: dict[tuple[str, str], float], wanted: ProblemsConfig, batch_size: int
+    problems: Sequence[Problem], rates: dict[tuple[str, str], float], section: Problems, batch_size: int
 ) -> tuple[list[Problem], dict[str, int]]:
-    """The training problems by the student's pass rate; dev and held-out problems stay as they are drawn."""
-    rate = wanted.pass_rate
+    """The training problems by the student's pass rate; dev and held-out problems stay as they were drawn."""
+    rate = section.pass_rate
     kept, counts = select(problems, rates, lowest=rate.min, highest=rate.max, keep_unsampled=rate.unsampled == "keep")
     if counts["unsampled"] == len(problems):
         raise UsageError(
-            f"problems.difficulty={wanted.difficulty}: none of the training problems is in it; give theirs"
+            f"problems.difficulty={section.difficulty}: none of the training problems is in it; give a file with them"
         )
     if len(kept) < batch_size:
         raise UsageError(

@@ -4,112 +4,93 @@ Starts nothing, and needs neither model, data nor accelerator: a cluster's recip
 """
 
 import os
-from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from gsr_rl.files import replacing
-from gsr_rl.settings.compose import rl_config, sft_config
-from gsr_rl.settings.evaluation import eval_config
-from gsr_rl.settings.gsr import GsrConfig, check_training
-from gsr_rl.settings.run_folder import RunFolder
-from gsr_rl.settings.sections import teach_config
-from gsr_rl.stages.data import wanted_problems
-from gsr_rl.stages.preflight import check_by_verl, check_queue, rows_in_queue
+from gsr_rl.settings.compose import resolved_config, save_config
+from gsr_rl.settings.settings import Settings
+from gsr_rl.settings.verl import check_training, rows_in_queue
+from gsr_rl.stages.preflight import check_by_verl
 
 NOT_CHECKED = (
     "that the model can be read, has a chat template, and that both prompts of every problem fit",
     "that the problems and the data files are there, and that their gold answers can be parsed",
     "that the devices are there and their memory suffices",
     "that the reward function can be imported",
-    "that the servers of `teach` answer, and serve the models that are asked of them",
+    "that the servers of `teach` and `eval` answer, and serve the models that are asked for",
 )
 
 
-def run(config: DictConfig) -> None:
+def run(settings: Settings) -> None:
     """Print the resolved configuration and the derived numbers; write the former to `<run_dir>/dry_run.yaml`.
 
     Raises:
-        UsageError: what a run would refuse before it starts, as far as that can be known here.
+        UsageError: a run would refuse the settings before it starts, as far as that can be known here.
     """
-    if str(config.trainer.device) == "cpu":
+    if settings.verl.is_on_cpu:
         os.environ.setdefault("VERL_PLATFORM", "cpu")  # verl's validation asks for the recipe's device
-    values: Any = OmegaConf.to_container(rl_config(config), resolve=True)
-    gsr = check_training(values)
-    wanted_problems(config)
-    check_queue(config, gsr)
-    teach_config(config)
-    check_by_verl(config)
-    eval_config(config)
-    sft: Any = OmegaConf.to_container(sft_config(config), resolve=True)
-    text = OmegaConf.to_yaml(OmegaConf.create({**values, "sft": sft}))
-    path = RunFolder.of(config).root / "dry_run.yaml"
-    with replacing(path) as temporary:
-        temporary.write_text(text)
-    print(text)
-    for name, value in derived(config, gsr).items():
+    check_training(settings.gsr, settings.verl)
+    check_by_verl(settings)
+    path = settings.folder.root / "dry_run.yaml"
+    print(save_config(resolved_config(settings), path))
+    for name, value in derived(settings).items():
         print(f"{name + ':':<48} {value}")
     print("not checked:", *NOT_CHECKED, sep="\n  ")
     print(f"gsr-rl: nothing was started; the configuration is in {path}")
 
 
-def derived(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
-    """What the configuration comes to, by name."""
-    data, rollout, trainer = config.data, config.actor_rollout_ref.rollout, config.trainer
-    prompts = data.train_batch_size
+def derived(settings: Settings) -> dict[str, int | str]:
+    """The numbers that follow from the settings, by name."""
+    gsr, verl = settings.gsr, settings.verl
+    prompts, trainer, rollout = verl.data.train_batch_size, verl.trainer, verl.rollout
     devices = trainer.n_gpus_per_node * trainer.nnodes
-    skipped = {"all": "", "hard_first": " at most"}[gsr.selection]
-    in_queue, queue = rows_in_queue(config, gsr), config.transfer_queue.backend.SimpleStorage.total_storage_size
+    at_most = {"all": "", "hard_first": " at most"}[gsr.selection]
     return {
         "devices": f"{devices} ({trainer.nnodes} nodes, {trainer.n_gpus_per_node} each, {trainer.device})",
         "prompts a training step": prompts,
         "candidate rows a step": f"{prompts * gsr.k} in {prompts} groups of {gsr.k}",
-        "refinement rows a step": f"{prompts * gsr.m} in {prompts} groups of {gsr.m}{skipped}" if gsr.training_m else 0,
-        "optimizer steps a training step": prompts // config.actor_rollout_ref.actor.ppo_mini_batch_size,
-        "training steps": _training_steps(config),
-        "rows in verl's queue": f"{in_queue} at most, of {queue}",
-        "most tokens of a direct prompt": data.max_prompt_length,
+        "refinement rows a step": f"{prompts * gsr.m} in {prompts} groups of {gsr.m}{at_most}" if gsr.training_m else 0,
+        "optimizer steps a training step": prompts // verl.actor.ppo_mini_batch_size,
+        "training steps": _training_steps(settings),
+        "rows in verl's queue": f"{rows_in_queue(gsr, verl)} at most, of {verl.queue_size}",
+        "most tokens of a direct prompt": verl.data.max_prompt_length,
         "most tokens of a refinement prompt": rollout.prompt_length,
         "most tokens of a candidate, of a refinement": f"{gsr.candidate_tokens}, {gsr.refinement_tokens}",
-        "most tokens of a row": rollout.prompt_length + gsr.max_response_tokens,
-        "tokens of a step, at most": _tokens(config, gsr),
-        **_distillation(config, gsr),
+        "most tokens of a row": settings.longest_request,
+        "tokens of a step, at most": _tokens(settings),
+        **_distillation(settings),
         "weights of the stages in the loss": f"{1 - gsr.refine_weight:g} candidates, {gsr.refine_weight:g} refinements",
-        **_evaluation(config, gsr),
+        **_evaluation(settings),
     }
 
 
-def _training_steps(config: DictConfig) -> int | str:
-    if config.trainer.total_training_steps is not None:
-        return int(config.trainer.total_training_steps)
-    an_epoch = config.problems.train // config.data.train_batch_size
-    return f"{config.trainer.total_epochs * an_epoch} ({config.trainer.total_epochs} epochs of {an_epoch})"
+def _training_steps(settings: Settings) -> int | str:
+    trainer = settings.verl.trainer
+    if trainer.total_training_steps is not None:
+        return trainer.total_training_steps
+    an_epoch = settings.problems.train // settings.verl.data.train_batch_size
+    return f"{trainer.total_epochs * an_epoch} ({trainer.total_epochs} epochs of {an_epoch})"
 
 
-def _distillation(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
-    teach = teach_config(config)
-    sampled = config.problems.train if teach.problems is None else min(teach.problems, config.problems.train)
+def _distillation(settings: Settings) -> dict[str, int | str]:
+    teach, train, k = settings.teach, settings.problems.train, settings.gsr.k
+    sampled = train if teach.problems is None else min(teach.problems, train)
     sets = sampled * teach.sets_per_problem
     targets = sets if teach.refine_weight > 0 else 0
     tries = f", in {teach.tries} tries each at most" if teach.tries > 1 else ""
     return {
-        "candidates of the student": f"{sampled * teach.pool_size(gsr)}, and {sets} sets of {gsr.k} of them",
-        "targets of the teacher": f"{config.problems.train} direct, {targets} refinements{tries} ({teach.teacher})",
+        "candidates of the student": f"{sampled * teach.pool_size(k)}, and {sets} sets of {k} of them",
+        "targets of the teacher": f"{train} direct, {targets} refinements{tries} ({teach.teacher})",
     }
 
 
-def _evaluation(config: DictConfig, gsr: GsrConfig) -> dict[str, int | str]:
-    """Of `gsr-rl eval`, where benchmarks are set."""
-    if config.benchmarks is None:
-        return {}
-    section = eval_config(config)
-    design = section.design(gsr)
+def _evaluation(settings: Settings) -> dict[str, int | str]:
+    design = settings.design
     refinements = design.sets * design.rounds or design.m * len(design.sizes)
-    responses = f"candidates {design.pool}, refinements {refinements}, repeats {section.repeats}"
+    responses = f"candidates {design.pool}, refinements {refinements}, repeats {settings.eval.repeats}"
     return {"responses to a problem in eval": responses}
 
 
-def _tokens(config: DictConfig, gsr: GsrConfig) -> int:
-    candidate = config.data.max_prompt_length + gsr.candidate_tokens
-    refinement = config.actor_rollout_ref.rollout.prompt_length + gsr.refinement_tokens
-    return config.data.train_batch_size * (gsr.k * candidate + gsr.training_m * refinement)
+def _tokens(settings: Settings) -> int:
+    gsr, data = settings.gsr, settings.verl.data
+    candidate = data.max_prompt_length + gsr.candidate_tokens
+    refinement = settings.verl.rollout.prompt_length + gsr.refinement_tokens
+    return data.train_batch_size * (gsr.k * candidate + gsr.training_m * refinement)

@@ -4,77 +4,103 @@ import os
 import signal
 import subprocess
 import sys
-
-from omegaconf import DictConfig, OmegaConf, open_dict
+from pathlib import Path
 
 from data_prep.rows import read_sft_rows
 from data_prep.sft_rows import validation_path
 from gsr_rl.child import end_with_parent
 from gsr_rl.errors import UsageError
-from gsr_rl.settings.compose import sft_config
-from gsr_rl.settings.run_folder import RunFolder, base_model, latest_model, publish
+from gsr_rl.settings.compose import save_config, sft_config
+from gsr_rl.settings.settings import Settings
 from gsr_rl.stages import teach
 from gsr_rl.stages.logs import open_logs
+from gsr_rl.stages.models import base_model, latest_model, publish
+from gsr_rl.stages.preflight import check_attention, check_model, check_recipe
+
+Files = str | list[str]
 
 
-def warmup(config: DictConfig) -> None:
+def check_warmup(settings: Settings) -> None:
+    """Everything about the warm-up that can be known before it starts; raises UsageError."""
+    check(settings)
+    teach.check_teacher(settings)
+
+
+def check(settings: Settings) -> None:
+    """Everything about SFT that can be known before it starts; raises UsageError."""
+    check_recipe(settings)
+    check_attention(settings, "sft")
+    check_model(settings, base_model(settings))
+
+
+def warmup(settings: Settings) -> None:
     """SFT on direct solutions alone; writes `<run_dir>/warmup/model`."""
-    teach.direct(config)
-    _train(config, "warmup", base_model(config), steps=config.warmup.steps)
+    teach.direct(settings)
+    _train(settings, "warmup", base_model(settings), steps=settings.warmup.steps)
 
 
-def run(config: DictConfig) -> None:
+def run(settings: Settings) -> None:
     """SFT on direct and refinement rows, from the model that sampled the candidates; writes `<run_dir>/sft/model`."""
-    _train(config, "sft", latest_model(config, "warmup"), steps=config.sft.trainer.total_training_steps)
+    _train(settings, "sft", latest_model(settings, "warmup"), steps=settings.sft.trainer.total_training_steps)
 
 
-def _train(config: DictConfig, stage: str, model: str, steps: int | None) -> None:
-    folder, sft = RunFolder.of(config), sft_config(config)
-    with open_dict(sft):
-        sft.model.path = sft.model.path or model
-        if sft.data.train_files is None:
-            sft.data.train_files = str(folder.sft_rows(stage))
-            validation = validation_path(folder.sft_rows(stage))
-            sft.data.val_files = sft.data.val_files or (str(validation) if validation.exists() else None)
-        sft.data.gsr_prompts = OmegaConf.to_container(config.gsr.prompts, resolve=True)
-        sft.trainer.default_local_dir = str(folder.checkpoints(stage))
-        sft.trainer.experiment_name = sft.trainer.experiment_name or f"{config.recipe}-{stage}"
-        sft.trainer.seed = config.gsr.seed if sft.trainer.seed is None else sft.trainer.seed
-        sft.trainer.total_training_steps = steps
-        if steps is not None:  # as many passes over the rows as that takes
-            per_epoch = max(1, len(read_sft_rows(sft.data.train_files)) // sft.data.train_batch_size)
-            sft.trainer.total_epochs = -(-steps // per_epoch)
-    _refuse_too_few_rows(sft)
-    folder.stage(stage).mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(sft, folder.stage(stage) / "config.yaml")
-    _torchrun(sft, folder, stage)
+def _train(settings: Settings, stage: str, model: str, steps: int | None) -> None:
+    folder, sft = settings.folder, settings.sft
+    train_files, val_files = sft.data.train_files, sft.data.val_files
+    if train_files is None:
+        rows = folder.sft_rows(stage)
+        validation = validation_path(rows)
+        train_files, val_files = str(rows), val_files or (str(validation) if validation.exists() else None)
+    _refuse_too_few_rows(sft.data.train_batch_size, train_files, val_files)
+    trainer = {
+        "default_local_dir": str(folder.checkpoints(stage)),
+        "experiment_name": sft.trainer.experiment_name or f"{settings.recipe}-{stage}",
+        "seed": settings.gsr.seed if sft.trainer.seed is None else sft.trainer.seed,
+        "total_training_steps": steps,
+    }
+    if steps is not None:  # as many passes over the rows as the steps need
+        per_epoch = max(1, _count_rows(train_files) // sft.data.train_batch_size)
+        trainer["total_epochs"] = -(-steps // per_epoch)
+    changes = {
+        "model.path": sft.model.path or model,
+        "data.train_files": train_files,
+        "data.val_files": val_files,
+        "data.gsr_prompts": settings.gsr.prompts.model_dump(),
+        **{f"trainer.{key}": value for key, value in trainer.items()},
+    }
+    config_file = folder.stage(stage) / "config.yaml"
+    save_config(sft_config(settings, changes), config_file)
+    _torchrun(config_file, sft.trainer.n_gpus_per_node, open_logs(folder.stage(stage)))
     publish(folder.latest_checkpoint(stage), "huggingface", folder.model(stage))
     print(f"gsr-rl {stage}: model in {folder.model(stage)}")
 
 
-def _refuse_too_few_rows(sft: DictConfig) -> None:
+def _count_rows(files: Files) -> int:
+    return sum(len(read_sft_rows(file)) for file in ([files] if isinstance(files, str) else files))
+
+
+def _refuse_too_few_rows(batch: int, *all_files: Files | None) -> None:
     """verl would train or validate on nothing."""
-    for file in filter(None, (sft.data.train_files, sft.data.val_files)):
-        rows, batch = len(read_sft_rows(file)), sft.data.train_batch_size
+    for files in filter(None, all_files):
+        rows = _count_rows(files)
         if rows < batch:
             raise UsageError(
-                f"{file}: {rows} rows, fewer than sft.data.train_batch_size={batch}; "
+                f"{files}: {rows} rows, fewer than sft.data.train_batch_size={batch}; "
                 "set a smaller batch or more problems (for validation teach.val_share)"
             )
 
 
-def _torchrun(sft: DictConfig, folder: RunFolder, stage: str) -> None:
-    devices = sft.trainer.n_gpus_per_node
+def _torchrun(config: Path, devices: int, logs: dict[str, str]) -> None:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={devices}"]
-    trainer = ["-m", "gsr_rl.verl_plugin.sft_trainer", f"--config-path={folder.stage(stage)}", "--config-name=config"]
+    trainer = ["-m", "gsr_rl.verl_plugin.sft_trainer", f"--config-path={config.parent}", f"--config-name={config.stem}"]
     quiet_hydra = ["hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"]
-    env = os.environ | open_logs(folder.stage(stage))
+    env = os.environ | logs
     env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // devices)))
     process = subprocess.Popen(
         [*launcher, *trainer, *quiet_hydra],
         env=env,
         start_new_session=True,  # so that an interrupt ends the trainer's processes with the launcher
-        preexec_fn=end_with_parent,  # else it would go on training where the next start does
+        preexec_fn=end_with_parent,  # left behind, it would go on training where the next start does
     )
     try:
         code = process.wait()
@@ -83,4 +109,4 @@ def _torchrun(sft: DictConfig, folder: RunFolder, stage: str) -> None:
         process.wait()
         raise
     if code != 0:
-        raise RuntimeError(f"verl's SFT trainer ended with exit code {code}; its log is above")
+        sys.exit(f"gsr-rl: verl's SFT trainer ended with exit code {code}; its log is above")

@@ -1,26 +1,48 @@
 """Stage `train`: GRPO on both stages, by verl's own trainer."""
 
-from omegaconf import DictConfig, OmegaConf, open_dict
-
-from gsr_rl.settings.compose import rl_config
-from gsr_rl.settings.run_folder import RunFolder, latest_model, publish
+from data_prep.rows import read_rl_rows
+from gsr_rl.generation.tokenizers import check_prompts, load_tokenizer
+from gsr_rl.settings.compose import rl_config, save_config
+from gsr_rl.settings.settings import Settings
 from gsr_rl.stages.logs import open_logs
+from gsr_rl.stages.models import latest_model, publish
+from gsr_rl.stages.preflight import check_attention, check_by_verl, check_recipe
 
 
-def run(config: DictConfig) -> None:
+def check(settings: Settings) -> None:
+    """Everything about the training that can be known before it starts.
+
+    Raises:
+        UsageError: one line that names the key, file or row, what is wrong and how to fix it.
+    """
+    check_recipe(settings)
+    check_attention(settings, "train")
+    data, length = settings.verl.data, settings.verl.rollout.prompt_length
+    files = [
+        file for files in (data.train_files, data.val_files) for file in ([files] if isinstance(files, str) else files)
+    ]
+    longest = sorted((problem.problem for file in files for problem in read_rl_rows(file)), key=len)[-8:]
+    tokenizer = load_tokenizer(latest_model(settings, "warmup", "sft"))
+    check_prompts(settings.gsr, tokenizer, length, settings.verl.chat_kwargs, ["", *longest])
+    check_by_verl(settings)
+
+
+def run(settings: Settings) -> None:
     """Train from the latest model of the chain; write `<run_dir>/model`, an ordinary Hugging Face folder."""
     from gsr_rl.verl_plugin.launch import train
 
-    folder, config = RunFolder.of(config), rl_config(config)
-    with open_dict(config):
-        if config.actor_rollout_ref.model.path is None:
-            config.actor_rollout_ref.model.path = latest_model(config, "warmup", "sft")
-        runtime_env = config.ray_kwargs.ray_init.runtime_env
-        runtime_env.env_vars = {**(runtime_env.get("env_vars") or {}), **open_logs(folder.stage("train"))}
-        # Ray starts its processes elsewhere.
-        config.trainer.default_local_dir = str(folder.checkpoints("train"))
-        config.trainer.validation_data_dir = str(folder.stage("train") / "validation")
-    OmegaConf.save(config, folder.stage("train") / "config.yaml")
+    folder, ray_init = settings.folder, settings.verl.ray_init
+    runtime_env = ray_init["runtime_env"]
+    env = {**runtime_env["env_vars"], **open_logs(folder.stage("train"))}
+    changes = {
+        "actor_rollout_ref.model.path": settings.verl.model.path or latest_model(settings, "warmup", "sft"),
+        "ray_kwargs.ray_init": {**ray_init, "runtime_env": {**runtime_env, "env_vars": env}},
+        # Absolute paths: Ray starts its processes in another folder.
+        "trainer.default_local_dir": str(folder.checkpoints("train")),
+        "trainer.validation_data_dir": str(folder.stage("train") / "validation"),
+    }
+    config = rl_config(settings, changes)
+    save_config(config, folder.stage("train") / "config.yaml")
     train(config)
     publish(folder.latest_checkpoint("train"), "actor/huggingface", folder.model("train"))
     print(f"gsr-rl train: model in {folder.model('train')}")

@@ -1,7 +1,7 @@
 """The two-stage rollout of one prompt: K candidates in parallel, then M refinements of that candidate set.
 
-verl runs one loop a prompt, so that a prompt's refinements start as soon as its own candidates are in, whatever the
-other prompts are doing.
+verl runs one loop per prompt. A prompt's refinements start as soon as its own candidates are there, whatever the other
+prompts are doing.
 """
 
 import asyncio
@@ -15,17 +15,20 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopMetr
 from verl.workers.rollout.replica import TokenOutput
 
 from gsr_rl.episode import Response
-from gsr_rl.metrics.voting import is_selected, majority_score
-from gsr_rl.prompts import PromptTooLong, encode_prompt, fit_refine_prompt, shuffled_order
-from gsr_rl.settings.gsr import GsrConfig, Sampling, from_mapping
-from rewards.answers import extract_answer
-
-CANDIDATE, REFINEMENT = "candidate", "refinement"
+from gsr_rl.metrics.logged import CANDIDATE, REFINEMENT
+from gsr_rl.metrics.voting import is_selected, majority_score_of
+from gsr_rl.prompts import PromptTooLong, encode_prompt, fit_refine_prompt, problem_of, shuffled_order
+from gsr_rl.settings.gsr import Gsr, Sampling
+from gsr_rl.verl_plugin import reward
+from gsr_rl.verl_plugin.plain import plain
 
 
 @dataclass(frozen=True)
 class RolloutContext:
-    """What the worker knows and the loop needs: verl itself tells a loop neither."""
+    """What the worker knows and the loop needs. verl itself does not hand it on.
+
+    `judge` scores a response of the row that it is given, and writes the result into the response's output.
+    """
 
     validate: bool
     step: int
@@ -33,25 +36,55 @@ class RolloutContext:
 
 
 class GsrAgentLoop(AgentLoopBase):
-    """Returns a prompt's rows, candidates first. Each row's `extra_fields` hold its stage and its judged `Response`."""
+    """verl's agent loop for the two stages of GSR.
+
+    Key differences from verl's `SingleTurnAgentLoop`:
+
+    - A prompt gets k candidates, then m refinements of that candidate set: one row for each, where verl's loop gives
+      one row per prompt.
+    - The row's messages hold the bare problem; the templates of `gsr.prompts` go around it.
+    - Each stage has its own token limit and, in validation, its own sampling.
+    - A response is judged at once, since `gsr.selection` looks at the candidates' verdicts. `extra_fields` of a row
+      hold its stage and its judged `Response`.
+    - A prompt that is too long is an error. verl would cut off its beginning, and with it the problem.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.gsr = from_mapping(GsrConfig, self.config.gsr, "gsr")
+        self.gsr = Gsr.of(plain(self.config.gsr), "gsr")
 
     async def run(
         self, sampling_params: dict[str, Any], *, context: RolloutContext, **row: Any
     ) -> list[AgentLoopOutput]:
-        gsr, prompts = self.gsr, self.gsr.prompts
-        problem = row["raw_prompt"][-1]["content"]
-        # uid is new at every step; the row's own id and the step make the draws reproducible.
+        """One prompt through both stages.
+
+        The problem is the row's last user message (`gsr_rl.prompts.problem_of`). If the row has a system message, that
+        takes the place of `gsr.prompts.system` in the prompts of both stages: the row's was written for this problem,
+        the recipe's for all. SFT and the evaluations outside of training know a problem by its text alone, and always
+        use the recipe's.
+
+        Args:
+            sampling_params: verl's, for this prompt.
+            row: a row of verl's dataset with `raw_prompt`, `index` and `session_id`; `context.judge` reads the rest.
+
+        Returns:
+            Candidates in the order in which the refiner saw them, then refinements. Without refinements the candidates
+            are in the order in which they were sampled.
+
+        Raises:
+            PromptTooLong: a stage's prompt exceeds `rollout.prompt_length` tokens.
+            UsageError: the row has no user message.
+            ExceptionGroup: of the errors of failed requests.
+        """
+        gsr = self.gsr
+        problem, system = problem_of(row["raw_prompt"])
+        prompts = gsr.prompts.with_system(system)
+        # verl draws a new uid at every step. The row's own index and the step make the draws reproducible.
         key = (gsr.seed, context.step, row["index"], row["session_id"])
 
-        direct = encode_prompt(
-            self.tokenizer, prompts.messages(prompts.direct_prompt(problem)), **self.apply_chat_template_kwargs
-        )
+        direct = encode_prompt(self.tokenizer, prompts.direct_messages(problem), **self.apply_chat_template_kwargs)
         candidates = await self._stage(CANDIDATE, gsr.k, direct, sampling_params, context, row)
-        if not self._goes_on(candidates, context, key):
+        if not self._is_refined(candidates, context, key):
             return candidates
 
         order = shuffled_order(gsr.k, *key, "order")
@@ -59,7 +92,7 @@ class GsrAgentLoop(AgentLoopBase):
         refine, texts = fit_refine_prompt(
             prompts,
             problem,
-            [(one.text, one.cut_off) for one in shown],
+            [(response.text, response.cut_off) for response in shown],
             self.tokenizer,
             self.rollout_config.prompt_length,
             self.apply_chat_template_kwargs,
@@ -70,15 +103,15 @@ class GsrAgentLoop(AgentLoopBase):
         refinements = await self._stage(REFINEMENT, m, refine, sampling_params, context, row)
         return [candidates[i] for i in order] + refinements
 
-    def _goes_on(self, candidates: list[AgentLoopOutput], context: RolloutContext, key: tuple[Any, ...]) -> bool:
-        """Validation refines every set; in training, what is skipped costs no generation."""
+    def _is_refined(self, candidates: list[AgentLoopOutput], context: RolloutContext, key: tuple[Any, ...]) -> bool:
+        """Whether the candidate set is refined: in validation every set, in training those of `gsr.selection`."""
         gsr = self.gsr
         if context.validate:
             return True
         if gsr.training_m == 0:
             return False
-        responses: list[Response] = [one.extra_fields["response"] for one in candidates]
-        majority = majority_score([one.answer for one in responses], [one.correct for one in responses])
+        responses: list[Response] = [candidate.extra_fields["response"] for candidate in candidates]
+        majority = majority_score_of(responses)
         rng = random.Random(repr((*key, "selection")))
         return is_selected(gsr.selection, majority, gsr.easy_probability, rng)
 
@@ -92,14 +125,14 @@ class GsrAgentLoop(AgentLoopBase):
         row: Mapping[str, Any],
     ) -> list[AgentLoopOutput]:
         limit = self.rollout_config.prompt_length
-        if len(prompt_ids) > limit:  # verl would cut its beginning off, and with it the problem
+        if len(prompt_ids) > limit:
             raise PromptTooLong(f"{stage} prompt of {len(prompt_ids)} tokens; {limit} fit")
         max_tokens = self.gsr.candidate_tokens if stage == CANDIDATE else self.gsr.refinement_tokens
         params = {**sampling_params, "max_tokens": max_tokens}
         if context.validate:
             sampling: Sampling = getattr(self.gsr.validation, stage)
             params |= {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
-        async with asyncio.TaskGroup() as group:  # one that fails takes its siblings with it
+        async with asyncio.TaskGroup() as group:  # a request that fails cancels the others
             tasks = [group.create_task(self._respond(stage, prompt_ids, dict(params), context, row)) for _ in range(n)]
         return [task.result() for task in tasks]
 
@@ -111,7 +144,7 @@ class GsrAgentLoop(AgentLoopBase):
         context: RolloutContext,
         row: Mapping[str, Any],
     ) -> AgentLoopOutput:
-        max_tokens = params["max_tokens"]  # the server takes it out of the dict
+        max_tokens = params["max_tokens"]  # read now: the server takes it out of the dict
         generated: TokenOutput = await self.server_manager.generate(
             request_id=uuid4().hex, prompt_ids=prompt_ids, sampling_params=params
         )
@@ -120,20 +153,14 @@ class GsrAgentLoop(AgentLoopBase):
         text = self.tokenizer.decode(generated.token_ids, skip_special_tokens=True)
         n_tokens = len(generated.token_ids)
         cut_off = n_tokens >= max_tokens and generated.token_ids[-1] != self.tokenizer.eos_token_id
-        output.extra_fields["response"] = Response(
-            text=text,
-            answer=extract_answer(text),
-            correct=is_correct(output),
-            cut_off=cut_off,
-            n_tokens=n_tokens,
-        )
+        output.extra_fields["response"] = Response.of(text, is_correct(output), cut_off=cut_off, n_tokens=n_tokens)
         if cut_off and not context.validate and not self.gsr.score_cut_off:
             output.reward_score = min(output.reward_score or 0.0, 0.0)
         return output
 
 
 def to_output(stage: str, prompt_ids: list[int], generated: TokenOutput, eos_token_id: int) -> AgentLoopOutput:
-    """verl's row of one response. An empty response becomes one end-of-sequence token: verl cannot store none."""
+    """verl's row of one response. An empty response becomes one end-of-sequence token: verl cannot store it empty."""
     token_ids = list(generated.token_ids) or [eos_token_id]
     log_probs = generated.log_probs if generated.token_ids else [0.0]
     return AgentLoopOutput(
@@ -152,6 +179,6 @@ def to_output(stage: str, prompt_ids: list[int], generated: TokenOutput, eos_tok
 
 
 def is_correct(output: AgentLoopOutput) -> bool:
-    """A response is correct where the reward function's `acc` (its score, if it has none) is above one half."""
+    """Whether a judged response is correct: by the reward function's `acc`, else by the row's reward."""
     info: dict[str, Any] = output.extra_fields.get("reward_extra_info") or {}
-    return float(info.get("acc", output.reward_score or 0.0)) > 0.5
+    return reward.is_correct({**info, "score": output.reward_score or 0.0})

@@ -1,22 +1,36 @@
-"""The reward function that a recipe configures, for use outside of verl's reward loop."""
+"""The verdict of the reward function that a recipe configures, and its use outside of verl's reward loop."""
 
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from omegaconf import DictConfig
 from verl.trainer.ppo.reward import get_custom_reward_fn
 
 from gsr_rl.episode import Problem
+from gsr_rl.settings.compose import rl_config
+from gsr_rl.settings.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 
-def load_judge(config: DictConfig) -> Callable[[Problem, str], bool]:
-    """Whether a response is correct, by `reward.custom_reward_function`; a response on which it fails is not."""
-    score = get_custom_reward_fn(config)
+def is_correct(result: float | Mapping[str, Any]) -> bool:
+    """Whether a response is correct, by the result of its reward function: `acc` (else `score`) is above one half.
+
+    Args:
+        result: the score alone, or a mapping with `score` and perhaps `acc`, as verl takes them.
+    """
+    value = result.get("acc", result["score"]) if isinstance(result, Mapping) else result
+    return float(value) > 0.5
+
+
+def load_judge(settings: Settings) -> Callable[[Problem, str], bool]:
+    """A function that says whether a response to a problem is correct, by `reward.custom_reward_function`.
+
+    The reward function may be a coroutine function. A response on which it fails is not correct; the failure is logged.
+    """
+    score = get_custom_reward_fn(rl_config(settings))
 
     def judge(problem: Problem, text: str) -> bool:
         extra_info = {"id": problem.id}
@@ -27,9 +41,7 @@ def load_judge(config: DictConfig) -> Callable[[Problem, str], bool]:
         except Exception:
             logger.exception("gsr-rl: the reward function failed on a response to problem %s", problem.id)
             return False
-        if isinstance(result, dict):
-            result = result.get("acc", result["score"])
-        return float(result) > 0.5
+        return is_correct(result)
 
     return judge
 

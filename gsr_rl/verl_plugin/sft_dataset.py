@@ -1,7 +1,7 @@
 """SFT rows for verl's SFT trainer (`sft.data.custom_cls`).
 
-The prompt is encoded by the same function as in the rollout and in evaluation, so that its token ids are the same.
-verl's own dataset applies the chat template message by message, which some templates do not survive.
+The prompt is encoded by the same function as in the rollout and in evaluation, so its token ids are the same. verl's
+own dataset applies the chat template to a single message at a time, and some templates fail on that.
 """
 
 from typing import Any
@@ -12,14 +12,15 @@ from torch.utils.data import Dataset
 
 from data_prep.rows import read_sft_rows
 from gsr_rl.prompts import PromptSet, Tokenizer, encode_prompt
-from gsr_rl.settings.gsr import from_mapping
+from gsr_rl.verl_plugin.plain import plain
 
 
 class GsrSftDataset(Dataset[dict[str, torch.Tensor]]):
-    """Rows of prompt and response; the loss is on the response and its end-of-sequence token alone.
+    """Rows of prompt and response. The loss covers the response and its end-of-sequence token alone.
 
     `config` is verl's `data` section, with the recipe's prompts under `gsr_prompts`. Rows longer than `max_length`
-    were dropped when the file was written (data_prep.rows).
+    tokens were dropped when the file was written (`data_prep.rows`), so a longer one here is an error. An item holds
+    `input_ids`, `position_ids` and `loss_mask`, each (tokens,).
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class GsrSftDataset(Dataset[dict[str, torch.Tensor]]):
         rows = [row for file in files for row in read_sft_rows(file)]
         self.rows = rows if max_samples < 0 else rows[:max_samples]
         self.tokenizer = tokenizer
-        self.prompts = from_mapping(PromptSet, config.gsr_prompts, "gsr.prompts")
+        self.prompts = PromptSet.of(plain(config.gsr_prompts), "gsr.prompts")
         self.chat_kwargs = dict(config.get("apply_chat_template_kwargs", {}))
         self.max_length = config.max_length
 
@@ -57,7 +58,12 @@ class GsrSftDataset(Dataset[dict[str, torch.Tensor]]):
 def encode_row(
     tokenizer: Tokenizer, prompts: PromptSet, prompt: str, response: str, chat_kwargs: dict[str, Any]
 ) -> tuple[list[int], list[int]]:
-    """Token ids of a row's prompt, and of its response with the end-of-sequence token."""
+    """Token ids of a row's prompt, and token ids of its response with the end-of-sequence token.
+
+    Args:
+        prompt: the user's message, templates already filled in.
+        chat_kwargs: more arguments of the chat template.
+    """
     prompt_ids = encode_prompt(tokenizer, prompts.messages(prompt), **chat_kwargs)
     eos = tokenizer.eos_token_id  # pyright: ignore[reportAttributeAccessIssue]
     return prompt_ids, [*tokenizer.encode(response, add_special_tokens=False), eos]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep.pair_sums import pair_sums, refine, solve
+from data_prep.pair_sums import pair_sums, refine, solve, solve_by_checks
 from gsr_rl.episode import Problem
 from gsr_rl.errors import UsageError
 from rewards.answers import equivalent, extract_answer
@@ -123,3 +123,21 @@ def test_everything_the_oracle_says_is_true(data: st.DataObject) -> None:
 def test_any_text_is_checked_on_one_line(candidate: str) -> None:
     lines = refine(PUZZLE, [candidate]).split("\n")
     assert len(lines) == 3 and lines[0].startswith("Solution 1: ")
+
+
+def test_checked_solutions_try_pairs_until_the_right_one_and_box_it() -> None:
+    problem = Problem("2,5,9=14", "pair_sums", "Which two of 2, 5, 9 add up to 14?", "(5, 9)")
+    *checks, right, box = solve_by_checks(problem).split("\n")
+    assert set(checks) <= {"2 + 5 = 7, not 14.", "2 + 9 = 11, not 14."}
+    assert len(set(checks)) == len(checks)
+    assert right == "5 + 9 = 14, right."
+    assert box == "\\boxed{(5, 9)}"
+    assert solve_by_checks(problem) == solve_by_checks(problem)
+
+
+def test_checked_solutions_of_many_puzzles_begin_with_any_pair() -> None:
+    problems = pair_sums(60, seed=0, numbers=3, largest=15)
+    tries = [len(solve_by_checks(problem).split("\n")) - 1 for problem in problems]
+    # Three pairs in random order: one, two or three checks, each for about a third of the puzzles.
+    assert {n: 10 <= tries.count(n) <= 30 for n in (1, 2, 3)} == {1: True, 2: True, 3: True}
+    assert len(tries) == sum(tries.count(n) for n in (1, 2, 3))

@@ -1,0 +1,83 @@
+"""`generation.backend=process`: vLLM's own engine in this process."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from gsr_rl.errors import UsageError
+from gsr_rl.generation.requests import Answer, Request, answer_of
+from gsr_rl.prompts import encode_prompt
+
+# Answers that came within this time share one wait for the disk: what an interrupt costs at most.
+BATCH_S = 0.5
+
+
+class Engine:
+    """A model in vLLM's engine, loaded when the first request is pending.
+
+    Args:
+        model: folder or hub name.
+        arguments: arguments of the engine.
+    """
+
+    def __init__(self, model: str, arguments: Mapping[str, Any]) -> None:
+        self.model, self.arguments = model, dict(arguments)
+        self._llm: Any = None
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the device back: another model may be loaded next."""
+        if self._llm is not None:
+            self._llm.llm_engine.engine_core.shutdown()
+
+    def sample(self, requests: Sequence[Request]) -> Iterator[Sequence[tuple[str, Answer | str]]]:
+        """A `gsr_rl.generation.rounds.Sample`."""
+        engine, by_key = self._loaded().llm_engine, {request.key: request for request in requests}
+        answers: list[tuple[str, Answer | str]] = []
+        for request in requests:
+            prompt, sampling = self._encoded(request)
+            try:
+                engine.add_request(request.key, prompt, sampling)
+            except ValueError as error:  # such as a prompt that is longer than the context
+                answers.append((request.key, " ".join(str(error).split())))
+        shown = time.monotonic()
+        while engine.has_unfinished_requests():
+            answers += [
+                (output.request_id, _answer(output, by_key[output.request_id]))
+                for output in engine.step()
+                if output.finished
+            ]
+            if answers and time.monotonic() - shown >= BATCH_S:
+                yield answers
+                answers, shown = [], time.monotonic()
+        yield answers
+
+    def _loaded(self) -> Any:
+        if self._llm is None:
+            from vllm import LLM
+
+            self._llm = LLM(self.model, **self.arguments)
+        return self._llm
+
+    def _encoded(self, request: Request) -> tuple[Any, Any]:
+        from vllm import SamplingParams, TokensPrompt
+        from vllm.sampling_params import RequestOutputKind
+
+        parameters = dict(request.parameters)
+        template = parameters.pop("chat_template_kwargs", {})
+        tokenizer: Any = self._llm.get_tokenizer()
+        ids: Any = request.prompt if request.is_tokens else encode_prompt(tokenizer, list(request.prompt), **template)  # pyright: ignore[reportArgumentType]
+        try:
+            # Otherwise each step would make a text of every response so far.
+            sampling = SamplingParams(**parameters, seed=request.seed, output_kind=RequestOutputKind.FINAL_ONLY)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"vLLM {self.model}: refuses the sampling parameters {parameters} ({error})") from None
+        return TokensPrompt(prompt_token_ids=list(ids)), sampling
+
+
+def _answer(output: Any, request: Request) -> Answer:
+    completion = output.outputs[0]
+    cut_off = completion.finish_reason == "length"
+    return answer_of(request, completion.text, cut_off, len(output.prompt_token_ids), len(completion.token_ids))
