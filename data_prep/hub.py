@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data_prep.knights import benchmark
+from data_prep.problems import dataset_of
 from data_prep.sets import SETS, ParsedRow, ProblemSet
 from data_prep.tables import Row, iter_rows, text_of
 from gsr_rl.episode import Problem
@@ -85,8 +86,9 @@ def evaluation_problems(source: str, mirror: str | Path | None = None) -> Iterat
         yield from load_set(source, mirror=mirror).problems
         return
     for number, row in iter_rows(source, ["id", "problem"]):
-        problem_id, text = (text_of(row[key], key, f"{source}: row {number}") for key in ("id", "problem"))
-        yield Problem(problem_id, str(row.get("dataset") or Path(source).stem), text, "")
+        where = f"{source}: row {number}"
+        problem_id, text = (text_of(row[key], key, where) for key in ("id", "problem"))
+        yield Problem(problem_id, dataset_of(row, Path(source), where), text, "")
 
 
 def check_source(source: str, key: str) -> None:

@@ -2,7 +2,7 @@ r"""Decontamination: find training problems that also occur in an evaluation set
 
 Two problems overlap if their texts differ only in spelling (`normal_text`), or if they share 13 words in a row, as in
 the decontamination of GPT-3 (Brown et al. 2020, arXiv 2005.14165, appendix C). Problems with fewer than 13 words are
-compared by their whole text only.
+compared by their whole text only. In scripts that do not put spaces between words each character counts as a word.
 """
 
 import re
@@ -33,6 +33,17 @@ _SIGNS = str.maketrans(
 _FRACTION = re.compile(r"\\([dtc]?frac)\s*(\d)\s*(\d)")  # \frac12
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _HYPHEN = re.compile(r"(?<=[^\W\d_]{2})-(?=[^\W\d_]{2})")  # "non-zero", but not "a-b"
+# Letters of scripts without spaces between words: Han, kana, Thai, Lao, Myanmar, Khmer.
+_UNSPACED = re.compile(
+    "([\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    "\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff])"
+)
+_MATH = re.compile(r"\$\$?([^$]*)\$\$?|\\\((.*?)\\\)|\\\[(.*?)\\\]", re.S)
+# Variables side by side, which are a product with a space between them and without. Not so the name of a command.
+_SPACED_LETTERS = re.compile(r"(?<![a-zA-Z\\])(?<!\\[a-zA-Z])([a-zA-Z])\s+(?=[a-zA-Z](?![a-zA-Z]))")
+# What decides on the meaning of braces.
+_BRACE_PARTS = re.compile(r"\\[a-zA-Z]+\*?|\\.|[{}]|[\^_\]]|\s+|.", re.S)
+_SIGNED = re.compile(r"\s*[-+]\s*(?:\d+|[a-z])\s*", re.I)
 # A token: a run of letters, a number, the prime of f'(x), or any sign except the punctuation of prose and LaTeX.
 _TOKEN = re.compile(
     r"[^\W\d_]+|\d*\.?\d+|(?<![^\W\d_]{2})(?<=[^\W\d_])'+(?![^\W\d_])|_+"
@@ -73,10 +84,40 @@ def _text_and_ngrams(problem: str) -> tuple[str, set[str]]:
 def _tokens(problem: str) -> list[str]:
     text = unicodedata.normalize("NFKC", problem.translate(_SIGNS))
     if "\\" in text or "$" in text:
+        text = _MATH.sub(lambda found: _SPACED_LETTERS.sub(r"\1", found[0]), text)
         text = _LAYOUT.sub(" ", _FRACTION.sub(r"\\\1 \2 \3 ", text.replace("{,}", "")))
+    if "{" in text:
+        text = _with_groups(text)
+    text = _UNSPACED.sub(r" \1 ", text)
     text = _HYPHEN.sub(" ", _THOUSANDS.sub("", text.casefold()))
     tokens: list[str] = _TOKEN.findall(text)
     return [_SYNONYMS.get(token, token) for token in tokens]
+
+
+def _with_groups(text: str) -> str:
+    """The text with parentheses for the braces that have a meaning.
+
+    These are the braces around an argument of several tokens, of a command, an exponent or an index: 2^{3x} is not
+    2^{3}x. Other braces only group, and are dropped with the rest of LaTeX's layout.
+    """
+    parts: list[str] = []
+    opened: list[tuple[int, bool]] = []  # for each open brace: its part, and whether it begins an argument
+    is_argument = False  # whether an argument may follow
+    for found in _BRACE_PARTS.finditer(text):
+        part = found[0]
+        parts.append(part)
+        if part == "{":
+            opened.append((len(parts) - 1, is_argument))
+            is_argument = False
+        elif part == "}" and opened:
+            start, is_argument = opened.pop()
+            if is_argument:
+                inner = "".join(parts[start + 1 : -1])
+                if len(_TOKEN.findall(inner)) > 1 and not _SIGNED.fullmatch(inner):
+                    parts[start], parts[-1] = "(", ")"
+        elif not part.isspace():
+            is_argument = part in ("^", "_", "]") or (len(part) > 2 and part[0] == "\\")
+    return "".join(parts)
 
 
 @dataclass(frozen=True)

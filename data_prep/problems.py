@@ -5,8 +5,10 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from data_prep.damage import damage
+from data_prep.extra_info import extra_info, is_there
 from data_prep.overlap import normal_text
-from data_prep.tables import iter_rows, text_of, write_jsonl
+from data_prep.tables import Row, iter_rows, text_of, write_jsonl
 from gsr_rl.episode import Problem
 from gsr_rl.errors import UsageError
 from rewards.answers import parseable
@@ -25,6 +27,9 @@ def load_problems(
     Args:
         dataset: name of the problems' dataset. The default is the row's own `dataset`, or else the file's stem.
 
+    Returns:
+        The problems. `extra_info` is the row's column of that name, with the id, and the row's place as the index.
+
     Raises:
         UsageError: a row has no problem, no gold answer that can be parsed, or the id of another row. The error names
             the file and the row, counted from 1; in a .jsonl file that is the line.
@@ -39,30 +44,47 @@ def load_problems(
             raise UsageError(f"{where}: id '{problem_id}' is that of row {first} too; give each problem its own id")
         text = text_of(row[problem_key], problem_key, where)
         gold = checked_gold(row[gold_key], gold_key, where)
-        problems.append(Problem(problem_id, dataset or str(row.get("dataset") or path.stem), text, gold))
+        info = extra_info(row.get("extra_info"), problem_id, len(problems))
+        problems.append(Problem(problem_id, dataset or dataset_of(row, path, where), text, gold, info))
     return problems
+
+
+def dataset_of(row: Row, path: Path, where: str) -> str:
+    """The row's own `dataset`, or else the stem of its file's name.
+
+    Raises:
+        UsageError: the row's own is no text.
+    """
+    own = row.get("dataset")
+    return text_of(own, "dataset", where) if is_there(own) else path.stem
 
 
 def checked_gold(value: object, column: str, where: str) -> str:
     """The gold answer in a cell, as text.
 
     Raises:
-        UsageError: the cell holds no text, or the verifier cannot parse it. The error names `where` (file and row) and
-            `column`.
+        UsageError: the cell holds no text, or damaged LaTeX, or the verifier cannot parse it. The error names `where`
+            (file and row) and `column`.
     """
     gold = text_of(value, column, where)
+    if found := damage(gold):
+        raise UsageError(f"{where}: '{column}' is damaged, {found}: {gold[:80]!r}; write it anew or drop the row")
     if not parseable(gold):
         raise UsageError(f"{where}: '{column}' cannot be parsed as an answer: {gold[:80]!r}; fix it or drop the row")
     return gold
 
 
 def write_problems(path: str | Path, problems: Sequence[Problem]) -> None:
-    """Write problems as JSON Lines with id, dataset, problem and answer, which `load_problems` reads."""
-    rows = [
-        {"id": problem.id, "dataset": problem.dataset, "problem": problem.problem, "answer": problem.gold}
-        for problem in problems
-    ]
-    write_jsonl(path, rows)
+    """Write problems as JSON Lines with id, dataset, problem and answer, which `load_problems` reads.
+
+    A problem that has `extra_info` has it in the file too.
+    """
+    write_jsonl(path, map(_row, problems))
+
+
+def _row(problem: Problem) -> Row:
+    row = {"id": problem.id, "dataset": problem.dataset, "problem": problem.problem, "answer": problem.gold}
+    return row | {"extra_info": dict(problem.extra_info)} if problem.extra_info else row
 
 
 def split_problems(problems: Sequence[Problem], sizes: Mapping[str, int], seed: int) -> dict[str, list[Problem]]:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast
@@ -10,21 +10,19 @@ from typing import Any, Literal, NamedTuple, cast
 import pyarrow as pa
 
 from data_prep import pair_sums
+from data_prep.extra_info import extra_info, extra_info_type, row_id
 from data_prep.problems import checked_gold
-from data_prep.tables import iter_rows, text_of, write_parquet
+from data_prep.tables import Row, iter_rows, text_of, write_parquet
 from gsr_rl.episode import Episode, Problem
 from gsr_rl.errors import UsageError
 from gsr_rl.prompts import PromptSet, problem_of
 
-_RL_SCHEMA = pa.schema(
-    {
-        "data_source": pa.string(),
-        "prompt": pa.list_(pa.struct({"role": pa.string(), "content": pa.string()})),
-        "ability": pa.string(),
-        "reward_model": pa.struct({"style": pa.string(), "ground_truth": pa.string()}),
-        "extra_info": pa.struct({"id": pa.string(), "index": pa.int64(), "pass_rate": pa.float64()}),
-    }
-)
+_RL_COLUMNS = {
+    "data_source": pa.string(),
+    "prompt": pa.list_(pa.struct({"role": pa.string(), "content": pa.string()})),
+    "ability": pa.string(),
+    "reward_model": pa.struct({"style": pa.string(), "ground_truth": pa.string()}),
+}
 
 RowKind = Literal["direct", "refine"]
 _SFT_COLUMNS = ("id", "kind", "prompt", "response")
@@ -37,51 +35,80 @@ def write_rl_rows(
     """Write one row for each problem. Its prompt is the bare problem; the rollout puts that into its own templates.
 
     Args:
+        problems: `extra_info` is the problem's own, with its id, and its place among `problems` as the index.
         pass_rates: the student's pass rates, by dataset and id. `extra_info.pass_rate` is null for a problem without
             one.
+
+    Raises:
+        UsageError: the problems' own `extra_info` cannot be one parquet column.
     """
+    infos = [dict(problem.extra_info) for problem in with_extra_info(problems, pass_rates)]
     rows = [
         {
             "data_source": problem.dataset,
             "prompt": [{"role": "user", "content": problem.problem}],
             "ability": "math",
             "reward_model": {"style": "rule", "ground_truth": problem.gold},
-            "extra_info": {
+            "extra_info": info,
+        }
+        for problem, info in zip(problems, infos, strict=True)
+    ]
+    write_parquet(path, rows, pa.schema({**_RL_COLUMNS, "extra_info": extra_info_type(infos)}))
+
+
+def with_extra_info(
+    problems: Sequence[Problem], pass_rates: Mapping[tuple[str, str], float] = MappingProxyType({})
+) -> list[Problem]:
+    """The problems with the `extra_info` that `write_rl_rows` writes: their own, with id, index and pass_rate."""
+    return [
+        replace(
+            problem,
+            extra_info={
+                **problem.extra_info,
                 "id": problem.id,
                 "index": index,
                 "pass_rate": pass_rates.get((problem.dataset, problem.id)),
             },
-        }
+        )
         for index, problem in enumerate(problems)
     ]
-    write_parquet(path, rows, _RL_SCHEMA)
 
 
-def read_rl_rows(path: str | Path) -> list[Problem]:
-    """The problems of a verl RL parquet, whoever wrote it. This is the check of such a file before a run.
+def read_rl_rows(*paths: str | Path) -> list[Problem]:
+    """The problems of verl RL parquets, whoever wrote them. This is the check of such files before a run.
 
-    The problem is the last user message: `problem_of` reads it here and in the rollout. The id is `extra_info.id`, else
-    `extra_info.index`, else the row's number.
+    The problem is the last user message: `problem_of` reads it here and in the rollout. For the id see
+    `data_prep.extra_info.row_id`: a row without one gets one.
+
+    Args:
+        paths: files that are read together, such as all of `data.val_files`.
 
     Raises:
         UsageError: a row has no problem, no gold answer that can be parsed, or the id of another problem of its
-            dataset. The error names the file and the row, counted from 1. A repeated row is no error.
+            dataset, in whichever file. The error names the file and the row, counted from 1. A repeated row is no
+            error.
     """
-    first: dict[tuple[str, str], tuple[int, Problem]] = {}
+    first: dict[tuple[str, str], tuple[str, Problem]] = {}
     problems: list[Problem] = []
-    for number, row in iter_rows(_parquet(path), ["data_source", "prompt", "reward_model"]):
-        where = f"{path}: row {number}"
-        problem = Problem(
-            id=_rl_id(row.get("extra_info"), number),
-            dataset=text_of(row["data_source"], "data_source", where),
-            problem=text_of(_problem_text(row["prompt"], where), "prompt", where),
-            gold=checked_gold(_field(row["reward_model"], "ground_truth"), "reward_model.ground_truth", where),
-        )
-        earlier, same_id = first.setdefault((problem.dataset, problem.id), (number, problem))
-        if same_id != problem:
-            raise UsageError(f"{where}: id '{problem.id}' is that of row {earlier} too; make extra_info.id unique")
-        problems.append(problem)
+    for path in paths:
+        for number, row in iter_rows(_parquet(path), ["data_source", "prompt", "reward_model"]):
+            where = f"{path}: row {number}"
+            problem = _rl_problem(row, where)
+            earlier, same_id = first.setdefault((problem.dataset, problem.id), (where, problem))
+            if same_id != problem:
+                of = f"row {earlier.rpartition(' ')[2]}" if earlier.startswith(f"{path}: row ") else earlier
+                raise UsageError(f"{where}: id '{problem.id}' is that of {of} too; make extra_info.id unique")
+            problems.append(problem)
     return problems
+
+
+def _rl_problem(row: Row, where: str) -> Problem:
+    dataset = text_of(row["data_source"], "data_source", where)
+    text = text_of(_problem_text(row["prompt"], where), "prompt", where)
+    gold = checked_gold(_field(row["reward_model"], "ground_truth"), "reward_model.ground_truth", where)
+    given = row.get("extra_info")
+    problem_id = row_id(given, dataset, text, gold)
+    return Problem(problem_id, dataset, text, gold, extra_info(given, problem_id, None))
 
 
 def _parquet(path: str | Path) -> Path:
@@ -92,11 +119,6 @@ def _parquet(path: str | Path) -> Path:
 
 def _field(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else None
-
-
-def _rl_id(extra_info: Any, number: int) -> str:
-    candidates = (_field(extra_info, "id"), _field(extra_info, "index"), number)
-    return next(str(value) for value in candidates if value not in (None, ""))
 
 
 def _problem_text(prompt: Any, where: str) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ from gsr_rl.files import read_jsonl, replacing
 
 Row = dict[str, Any]
 
+_BYTE_ORDER_MARK = "\ufeff"
+_NO_TEXT = re.compile("[\ud800-\udfff\0]")
+
 
 def iter_rows(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
     """The rows of a .jsonl, .csv or .parquet file, one by one, so that a file of any length takes little memory.
 
     There is at least one row, and each has all of `columns`. Values of a CSV file are strings. Blank lines of a .jsonl
-    file are skipped.
+    or .csv file are skipped.
 
     Yields:
         The row's number, counted from 1, and the row. In a .jsonl file the number is that of the line.
@@ -55,20 +59,21 @@ def text_of(value: object, column: str, where: str) -> str:
 
     Raises:
         UsageError: the cell is empty, null, NaN, infinite, or neither text nor a number, or it holds half a surrogate
-            pair. The error names `where` (file and row) and `column`.
+            pair or a NUL. The error names `where` (file and row) and `column`.
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return str(value)
     if not isinstance(value, str) or not value.strip():
         raise UsageError(f"{where}: '{column}' holds no text; fill it in or drop the row")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise UsageError(f"{where}: '{column}' holds half a surrogate pair, which is no text; fix it or drop the row")
+    if found := _NO_TEXT.search(value):
+        what = "a NUL" if found[0] == "\0" else "half a surrogate pair"
+        raise UsageError(f"{where}: '{column}' holds {what}, which is no text; fix it or drop the row")
     return value
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Row]) -> None:
-    """Write rows as JSON Lines in UTF-8, atomically."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    """Write rows as JSON Lines in UTF-8, atomically. Half a surrogate pair, which UTF-8 lacks, becomes its escape."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
@@ -85,7 +90,15 @@ def _iter_jsonl(path: Path) -> Iterator[tuple[int, Row]]:
 
 def _iter_csv(path: Path) -> Iterator[tuple[int, Row]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        yield from enumerate(csv.DictReader(file), start=1)
+        for number, row in enumerate(csv.DictReader(file), start=1):
+            # Files that were joined have byte order marks within.
+            cells = {name: _without_mark(cell) for name, cell in row.items()}
+            if any(not isinstance(cell, str) or cell.strip(" \t\r\n\x1a") for cell in cells.values() if cell):
+                yield number, cells  # not a line of blanks
+
+
+def _without_mark(cell: Any) -> Any:
+    return cell.removeprefix(_BYTE_ORDER_MARK) if isinstance(cell, str) else cell
 
 
 def _iter_parquet(path: Path) -> Iterator[tuple[int, Row]]:

@@ -6,7 +6,7 @@ Files of episodes are JSON Lines, one episode a line.
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,30 @@ CHAIN_MODELS = (BASE, SFT, GRPO)
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem with its gold answer. `dataset` and `id` together identify it."""
+    """A problem with its gold answer. `dataset` and `id` together identify it.
+
+    `extra_info` is what the problem's row says besides, for the reward function. It plays no part in comparisons.
+    """
 
     id: str
     dataset: str
     problem: str
     gold: str
+    extra_info: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict with the response's answer, of a reward function that gives the answer too (None: no answer).
+
+    Its truth is that of `correct`.
+    """
+
+    correct: bool
+    answer: str | None
+
+    def __bool__(self) -> bool:
+        return self.correct
 
 
 @dataclass(frozen=True)
@@ -47,9 +65,15 @@ class Response:
     score: float | None = None
 
     @classmethod
-    def of(cls, text: str, correct: bool, *, cut_off: bool = False, n_tokens: int | None = None) -> "Response":
-        """The response with this text, its answer extracted from the text by `rewards.answers.extract_answer`."""
-        return cls(text, extract_answer(text), correct, cut_off, n_tokens)
+    def of(
+        cls, text: str, correct: "bool | Verdict", *, cut_off: bool = False, n_tokens: int | None = None
+    ) -> "Response":
+        """The response with this text, and the answer of its verdict.
+
+        If the verdict is a mere bool, `rewards.answers.extract_answer` finds the answer in the text.
+        """
+        answer = correct.answer if isinstance(correct, Verdict) else extract_answer(text)
+        return cls(text, answer, bool(correct), cut_off, n_tokens)
 
 
 @dataclass(frozen=True)

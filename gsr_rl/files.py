@@ -11,6 +11,7 @@ from typing import Any
 from gsr_rl.errors import UsageError
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BLANKS = b" \t\r\n\x0b\x0c\x1a"  # with the sign for the end of a file on DOS
 
 
 def parse_object(line: bytes, where: str) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def parse_object(line: bytes, where: str) -> dict[str, Any]:
 def read_jsonl(path: str | Path, still_written: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a JSON Lines file, one by one, so that a file of any length takes little memory.
 
-    Blank lines are skipped, a byte order mark is ignored, and lines may end as on Windows.
+    Blank lines are skipped, byte order marks are ignored, and lines may end as on Windows.
 
     Args:
         still_written: another process may be appending to the file. A last line without an end is skipped.
@@ -45,9 +46,8 @@ def read_jsonl(path: str | Path, still_written: bool = False) -> Iterator[tuple[
     try:
         with Path(path).open("rb") as file:
             for number, line in enumerate(file, start=1):
-                if number == 1:
-                    line = line.removeprefix(_BYTE_ORDER_MARK)
-                if line.strip() and not (still_written and not line.endswith(b"\n")):
+                line = line.removeprefix(_BYTE_ORDER_MARK)  # in joined files also within
+                if line.strip(_BLANKS) and not (still_written and not line.endswith(b"\n")):
                     where = f"{path}:{number}"
                     yield where, parse_object(line, where)
     except OSError as error:

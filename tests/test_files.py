@@ -24,6 +24,10 @@ def write(folder: Path, content: bytes) -> Path:
         (b'\xef\xbb\xbf{"n": 1}\n{"n": 2}\n', [1, 2]),  # a byte order mark
         (b'\xef\xbb\xbf\n{"n": 1}\n{"n": 2}\n', [2, 3]),
         (b'{"n": 1}\r\n\r\n{"n": 2}\r\n', [1, 3]),  # as on Windows
+        (b'{"n": 1}\r\n{"n": 2}\r\n\r\n', [1, 2]),  # with an empty last line
+        (b'{"n": 1}\n{"n": 2}\n  \t ', [1, 2]),  # with a last line of blanks
+        (b'{"n": 1}\n\xef\xbb\xbf{"n": 2}\n\xef\xbb\xbf\n', [1, 2]),  # files with byte order marks, joined
+        (b'{"n": 1}\r\n{"n": 2}\r\n\x1a', [1, 2]),  # with the end of a file as on DOS
     ],
 )
 def test_rows_with_their_places(tmp_path: Path, content: bytes, numbers: list[int]) -> None:

@@ -1,5 +1,6 @@
 """Episodes that another program wrote: fills in what a row leaves out, where it follows from the rest of the row."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,10 +37,11 @@ class RowImporter:
         """The completed row, for `Episode.from_dict`, which reports all that is still wrong with it.
 
         Raises:
-            UsageError: a response has neither answer nor text; a gold that is needed is missing; no candidates.
+            UsageError: a response has neither answer nor text; a gold that is needed is missing; no candidates; an id,
+                a gold or an answer that is NaN or infinite.
         """
-        gold = _text(row.get("gold"))
-        filled = row | {"id": _text(row["id"])} if "id" in row else dict(row)
+        gold = _text(row.get("gold"), "gold")
+        filled = row | {"id": _text(row["id"], "id")} if "id" in row else dict(row)
         filled |= {"problem": row.get("problem") or "", "gold": "" if gold is None else gold}
         for key in _RESPONSES:
             if isinstance(row.get(key), list):
@@ -61,7 +63,7 @@ class RowImporter:
 
     def _answer(self, item: Mapping[str, Any], where: str) -> Any:
         if "answer" in item:
-            answer = _text(item["answer"])
+            answer = _text(item["answer"], f"{where}.answer")
             return None if isinstance(answer, str) and not answer.strip() else answer
         if not isinstance(item.get("text"), str):
             raise UsageError(f'"{where}.answer" and "{where}.text" are missing; write one of them')
@@ -80,6 +82,10 @@ class RowImporter:
         return verdict.correct
 
 
-def _text(value: Any) -> Any:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return str(value) if is_number else value
+def _text(value: Any, key: str) -> Any:
+    """A number as text; anything else as it is, for `Episode.from_dict` to report."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return value
+    if not math.isfinite(value):
+        raise UsageError(f'"{key}" is {value}, which is no number and no text; write the value, or null')
+    return str(value)

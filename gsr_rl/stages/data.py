@@ -15,7 +15,7 @@ from data_prep.knights import knights_knaves
 from data_prep.overlap import EvaluationIndex
 from data_prep.pair_sums import pair_sums
 from data_prep.problems import load_problems, split_problems, write_problems
-from data_prep.rows import write_rl_rows
+from data_prep.rows import with_extra_info, write_rl_rows
 from data_prep.sets import SETS
 from data_prep.tables import write_jsonl
 from gsr_rl.episode import Problem
@@ -64,8 +64,9 @@ def run(settings: Settings) -> None:
     with replacing(folder.data / "report.json") as temporary:
         temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for split in ("train", "held_out", "dev"):  # dev.parquet comes last: the chain knows by it that all are there
-        write_problems(folder.problems(split), splits[split])
-        write_rl_rows(folder.rl_rows(split), splits[split], rates)
+        part = with_extra_info(splits[split], rates)
+        write_problems(folder.problems(split), part)
+        write_rl_rows(folder.rl_rows(split), part, rates)
     sizes = ", ".join(f"{n} {split}" for split, n in report["splits"].items())
     print(f"gsr-rl data: {sizes} problems in {folder.data}")
 

@@ -5,6 +5,7 @@ gsr-rl verify --golds FILE.jsonl [--json OUT.json]
 """
 
 import argparse
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from data_prep.damage import damage
 from gsr_rl.errors import UsageError
 from gsr_rl.files import read_jsonl, write_json
 from rewards.answers import parseable
@@ -95,18 +97,22 @@ def _judge(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_golds(golds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Find golds that only their own spelling matches ("unparseable"), or that not even it matches ("not_accepted").
+    """Find golds that are damaged, that only their own spelling matches, or that not even it matches.
+
+    These are "damaged", with the damage (`data_prep.damage`), "unparseable" and "not_accepted".
 
     Args:
         golds: with "line" and "gold".
     """
-    unparseable, not_accepted = [], []
+    damaged, unparseable, not_accepted = [], [], []
     for row in _with_progress(golds):
+        if found := damage(row["gold"]):
+            damaged.append(row | {"damage": found})
         if not parseable(row["gold"]):
             unparseable.append(row)
         if not verify(rf"\boxed{{{row['gold']}}}", row["gold"]).correct:
             not_accepted.append(row)
-    return {"n": len(golds), "unparseable": unparseable, "not_accepted": not_accepted}
+    return {"n": len(golds), "damaged": damaged, "unparseable": unparseable, "not_accepted": not_accepted}
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float:
@@ -138,7 +144,8 @@ def _case(row: dict[str, Any], where: str) -> dict[str, Any]:
 
 def _gold(row: dict[str, Any], where: str) -> dict[str, Any]:
     gold = row.get("answer", row.get("gold"))
-    if isinstance(gold, bool) or not isinstance(gold, str | int | float):
+    is_number = isinstance(gold, int | float) and not isinstance(gold, bool) and math.isfinite(gold)
+    if not isinstance(gold, str) and not is_number:
         raise UsageError(f'{where}: neither "answer" nor "gold" is text or a number; write the gold answer there')
     return {"gold": str(gold)}
 
@@ -164,10 +171,13 @@ def _print_cases(report: dict[str, Any]) -> None:
 
 
 def _print_golds(report: dict[str, Any]) -> None:
+    for row in report["damaged"]:
+        print(f"line {row['line']}: damaged, {row['damage']}: {row['gold'][:200]!r}")
     for name, what in (("unparseable", "only its own spelling can match"), ("not_accepted", "not accepted as itself")):
         for row in report[name]:
             print(f"line {row['line']}: {what}: {row['gold'][:200]!r}")
+    damaged = f"{len(report['damaged'])} are damaged, " if report["damaged"] else ""
     print(
-        f"{report['n']} golds: {len(report['unparseable'])} cannot be parsed, "
+        f"{report['n']} golds: {damaged}{len(report['unparseable'])} cannot be parsed, "
         f"{len(report['not_accepted'])} are not accepted as an answer to themselves"
     )

@@ -35,6 +35,10 @@ PARABOLA = r"Let $f(x) = \frac{1}{2}x^2 - 3x + 1$. For which real numbers $c$ ha
         ("\u8fd9\u662f\uff0c\u4e00\u4e2a\u3002", "\u8fd9\u662f, \u4e00\u4e2a"),
         ("What is f'(x)?", "What is F' (x)"),
         (r"$\text{area of }\,ABC$", "area of abc"),
+        ("Solve $xy + z = 1$.", "Solve $x y+z=1$."),  # of DAPO-Math-17k and OlympiadBench
+        (r"\(a b c\) and $\sin x y$", "abc and $\\sin{xy}$"),
+        (r"$x^{2}$, $x_{n}$, $x^{-1}$, $\sqrt{2}$", r"$x^2$, $x_n$, $x^-1$, $\sqrt2$"),
+        ("$2^{3x}$ and \u221a(2x)", r"2^(3x) and $\sqrt{2x}$"),
         ("\u201cQuoted\u201d, he said; it\u2019s odd...", "Quoted he said: it's odd"),
     ],
 )
@@ -55,6 +59,12 @@ def test_texts_that_differ_only_in_spelling(text: str, other: str) -> None:
         ("What is 2(3 + 4)?", "What is 2 * 3 + 4?"),
         (r"\frac{1}{23}", r"\frac{12}{3}"),
         ("Which is larger, a or b?", "Which is larger, a or c?"),
+        ("$2^{3x}$", "$2^{3}x$"),
+        (r"$\sqrt{2x}$", r"$\sqrt{2}x$"),
+        (r"$\frac{1}{2x}$", r"$\frac{1}{2}x$"),
+        (r"$\sqrt[3]{2x}$", r"$\sqrt[3]{2}x$"),
+        ("$x_{nm}y$", "$x_{n}my$"),
+        (r"$\alpha x$", r"$\alphax$"),
         ("x < 2", "x > 2"),
         ("A \u222a B", "A \u2229 B"),
         ("What is 2 @ 3?", "What is 2 # 3?"),
@@ -102,6 +112,16 @@ def test_innocent_look_alikes_are_left_alone() -> None:
     )
     assert overlaps(f"Find the area. {drawing}", f"How long is AC? {drawing}") == []
     assert overlaps(f"Find the area. {drawing}", f"Find the area. {drawing.replace('150', '160')}") == []
+
+
+def test_characters_count_as_words_in_scripts_without_spaces() -> None:
+    # "Given that the function is increasing on the interval, find the range of the real number a", in Chinese.
+    given = "\u5df2\u77e5\u51fd\u6570\u5728\u533a\u95f4\u4e0a\u5355\u8c03\u9012\u589e"
+    asked = "\u6c42\u5b9e\u6570a\u7684\u53d6\u503c\u8303\u56f4"
+    assert len(ngrams(f"{given}\uff0c{asked}\u3002")) == 12 + 10 - 12
+    assert overlaps(f"\u8bf7\u95ee\uff1a{given}{asked}", f"{given}, {asked}") == [("0", "13gram", 1.0)]
+    assert overlaps(given, f"{given}{asked}") == []
+    assert overlaps(f"{given} , {asked}", f"{given}{asked}") == [("0", "exact", 1.0)]
 
 
 words = st.lists(st.sampled_from("abc"), max_size=40)

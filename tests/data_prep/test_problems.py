@@ -36,6 +36,59 @@ def test_the_same_rows_load_from_every_format(tmp_path: Path, suffix: str) -> No
     ]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "id,problem,answer\r\na,What is 2 + 3?,5\r\nb,Half of 1?,1/2\r\n\r\n",
+        "id,problem,answer\na,What is 2 + 3?,5\n\nb,Half of 1?,1/2\n   \n",
+        "\ufeffid,problem,answer\n\ufeffa,What is 2 + 3?,\ufeff5\nb,Half of 1?,1/2\n,,\n\ufeff\n\x1a",
+    ],
+)
+def test_what_editors_leave_in_a_csv_file_is_read(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "mini.csv"
+    path.write_bytes(content.encode())
+    assert load_problems(path) == [
+        Problem("a", "mini", "What is 2 + 3?", "5"),
+        Problem("b", "mini", "Half of 1?", "1/2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gold", "said"),
+    [
+        ("\frac{1}{2}", "is damaged, the escape"),
+        ("\text{yes}", "is damaged, the escape"),
+        ("3\times 4", "is damaged, the escape"),
+        ("x \neq 2", "is damaged, the escape"),
+        (r"\\frac{1}{2}", "is damaged, each backslash stands twice"),
+        (r"\\sqrt{2} + \\pi", "is damaged, each backslash stands twice"),
+        ("5\0", "holds a NUL"),
+        ("5\ud800", "holds half a surrogate pair"),
+        (float("nan"), "holds no text"),
+    ],
+)
+def test_golds_that_came_to_harm_are_named(tmp_path: Path, gold: object, said: str) -> None:
+    path = jsonl(tmp_path / "bad.jsonl", [TWO[0], {**TWO[1], "answer": gold}])
+    with pytest.raises(UsageError) as error:
+        load_problems(path)
+    assert f"{path}: row 2: 'answer' {said}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "gold", [r"\frac{1}{2}", r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}1\\\pi\end{pmatrix}"]
+)
+def test_golds_that_are_whole_are_read(tmp_path: Path, gold: str) -> None:
+    (problem,) = load_problems(jsonl(tmp_path / "x.jsonl", [{**TWO[0], "answer": gold}]))
+    assert problem.gold == gold
+
+
+@pytest.mark.parametrize(("column", "value"), [("problem", "a\0b"), ("id", "\udc00"), ("dataset", "x\ud83d")])
+def test_what_is_no_text_is_named(tmp_path: Path, column: str, value: str) -> None:
+    path = jsonl(tmp_path / "bad.jsonl", [{**TWO[0], column: value}])
+    with pytest.raises(UsageError, match=rf"row 1: '{column}' holds (a NUL|half a surrogate pair)"):
+        load_problems(path)
+
+
 def test_own_columns_numbers_and_dataset_name(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "x.jsonl", [{"no": 7, "question": "What is 2 + 3?", "gold": 5}])
     loaded = load_problems(path, "sums", id_key="no", problem_key="question", gold_key="gold")
@@ -100,7 +153,9 @@ def test_blank_lines_are_skipped_and_rows_are_numbered_by_lines(tmp_path: Path) 
 
 ids = st.integers(0, 10**6).map(str)
 # U+2028 and the carriage return end a line for str.splitlines, but not in JSON Lines.
-texts = st.text(min_size=1).filter(str.strip) | st.just("a\u2028b\nc\rd")
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(
+    str.strip
+) | st.just("a\u2028b\nc\rd")
 
 
 @given(st.lists(st.tuples(ids, texts), min_size=1, unique_by=lambda pair: pair[0]))

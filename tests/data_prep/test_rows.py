@@ -1,20 +1,25 @@
 """Training rows: RL parquet, SFT rows by the oracle, the mix by tokens."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_prep.extra_info import rollout_problem
+from data_prep.problems import load_problems, write_problems
 from data_prep.rows import (
     SftRow,
     mix_by_tokens,
     oracle_rows,
     read_rl_rows,
     read_sft_rows,
+    with_extra_info,
     write_rl_rows,
     write_sft_rows,
 )
@@ -61,9 +66,63 @@ def parquet(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
 def test_rows_without_our_id_get_the_best_id_that_they_have(tmp_path: Path) -> None:
     rows = [rl_row(), rl_row(extra_info={"index": None}), rl_row(extra_info={"id": "x", "index": 4})]
     ids = [problem.id for problem in read_rl_rows(parquet(tmp_path / "a.parquet", rows))]
-    assert ids == ["0", "2", "x"]
+    assert (ids[0], ids[2]) == ("0", "x")
     without = [{key: value for key, value in rl_row().items() if key != "extra_info"}]
-    assert read_rl_rows(parquet(tmp_path / "b.parquet", without)) == [Problem("1", "gsm8k", "What is 1 + 1?", "2")]
+    (made,) = read_rl_rows(parquet(tmp_path / "b.parquet", without))
+    assert made == Problem(ids[1], "gsm8k", "What is 1 + 1?", "2")  # made of the content, so it is the same everywhere
+
+
+def asking(n: int, **changes: Any) -> dict[str, Any]:
+    prompt = [{"role": "user", "content": f"What is {n} + 1?"}]
+    return rl_row(prompt=prompt, reward_model={"style": "rule", "ground_truth": str(n + 1)}, **changes)
+
+
+@pytest.mark.parametrize("extra_info", [None, {"index": None}, {"index": None, "id": None}, {"split": "test"}])
+def test_rows_without_any_id_are_problems_of_their_own(tmp_path: Path, extra_info: Any) -> None:
+    path = parquet(tmp_path / "a.parquet", [asking(n, extra_info=extra_info) for n in range(20)])
+    problems = read_rl_rows(path)
+    assert len({problem.id for problem in problems}) == 20
+    rollout = [
+        rollout_problem({**row, "raw_prompt": row["prompt"], "index": 0}) for row in pq.read_table(path).to_pylist()
+    ]
+    assert rollout == problems  # and the validation in training gives them the same ids
+    assert [problem.extra_info["id"] for problem in rollout] == [problem.id for problem in problems]
+
+
+def test_ids_are_unique_over_all_files_that_are_read_together(tmp_path: Path) -> None:
+    first = parquet(tmp_path / "first.parquet", [asking(1, extra_info={"index": 0})])
+    second = parquet(tmp_path / "second.parquet", [asking(2, extra_info={"index": 1}), asking(3)])
+    said = rf"second\.parquet: row 2: id '0' is that of {first}: row 1 too; make extra_info\.id unique"
+    with pytest.raises(UsageError, match=said):
+        read_rl_rows(first, second)
+    made = [
+        parquet(tmp_path / f"{name}.parquet", [asking(n, extra_info=None)]) for name, n in (("third", 1), ("fourth", 2))
+    ]
+    assert len({problem.id for problem in read_rl_rows(*made)}) == 2
+
+
+def test_what_a_problem_s_row_says_besides_goes_along(tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "problem": "P?", "answer": "1", "extra_info": {"level": 3, "tests": ["x"]}},
+        {"id": "b", "problem": "Q?", "answer": "2"},
+    ]
+    source = tmp_path / "mine.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    problems = with_extra_info(load_problems(source), {("mine", "a"): 0.25})
+    own = {"level": 3, "tests": ["x"], "id": "a", "index": 0, "pass_rate": 0.25}
+    other = {"id": "b", "index": 1, "pass_rate": None}
+    write_problems(tmp_path / "train.jsonl", problems)
+    assert [problem.extra_info for problem in load_problems(tmp_path / "train.jsonl")] == [own, other]
+    write_rl_rows(tmp_path / "train.parquet", problems, {("mine", "a"): 0.25})
+    assert read_rl_rows(tmp_path / "train.parquet") == problems
+    infos = [problem.extra_info for problem in read_rl_rows(tmp_path / "train.parquet")]
+    assert infos == [own, {**other, "level": None, "tests": None}]
+
+
+def test_values_that_no_column_holds_together_are_named(tmp_path: Path) -> None:
+    problems = [Problem(str(n), "d", "P", "1", {"level": level}) for n, level in enumerate([3, "hard"])]
+    with pytest.raises(UsageError, match=r"extra_info\.level: .*; give all rows values of one kind there"):
+        write_rl_rows(tmp_path / "a.parquet", problems)
 
 
 def test_a_repeated_row_is_no_error(tmp_path: Path) -> None:
