@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol, Self
 from pydantic import model_validator
 
 from gsr_rl.errors import UsageError
+from gsr_rl.plain_text import encode_chat, encode_text
 from gsr_rl.section import Section, require_field
 
 DIRECT = "{problem}\n\nReason step by step, and put your final answer within \\boxed{}."
@@ -38,7 +39,7 @@ class Tokenizer(Protocol):
         """Token ids of a conversation, or its text with `tokenize=False`."""
         ...
 
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+    def encode(self, text: str, *, add_special_tokens: bool, split_special_tokens: bool = False) -> list[int]:
         """Token ids of a text."""
         ...
 
@@ -148,18 +149,23 @@ def _fill(template: str, **values: str) -> str:
 def encode_prompt(tokenizer: Tokenizer, messages: list[dict[str, str]], **chat_kwargs: Any) -> list[int]:
     """Token ids of a prompt, the generation prompt included. SFT, RL and evaluation all get their ids from here.
 
+    Names of control tokens in the messages are encoded as text (`gsr_rl.plain_text`).
+
     Args:
         chat_kwargs: more arguments of the chat template (`data.apply_chat_template_kwargs`).
     """
-    ids = tokenizer.apply_chat_template(
-        messages, add_generation_prompt=True, tokenize=True, return_dict=False, **chat_kwargs
-    )
-    return list(ids)
+    return encode_chat(tokenizer, messages, **chat_kwargs)
 
 
 def final_text(response: str, closing_tag: str = "</think>") -> str:
     """The part of a response that a reader sees: the text after its last closing think tag, else all of it."""
     return response.rpartition(closing_tag)[2].strip()
+
+
+def shown_text(prompts: PromptSet, response: str, cut_off: bool) -> str:
+    """A response as a refiner sees it where there is room: its final text, and a mark if its end is missing."""
+    text = final_text(response)
+    return f"{text} {prompts.cut_off_mark}".strip() if cut_off else text
 
 
 def shuffled_order(n: int, *key: object) -> list[int]:
@@ -225,7 +231,7 @@ def fit_refine_prompt(
     Raises:
         PromptTooLong: problem and frame alone do not fit. The problem itself is never cut.
     """
-    texts = [f"{final_text(text)} {prompts.cut_off_mark}" if cut else final_text(text) for text, cut in candidates]
+    texts = [shown_text(prompts, text, cut) for text, cut in candidates]
 
     def encode(shown: Sequence[str]) -> list[int]:
         return encode_prompt(tokenizer, prompts.refine_messages(problem, shown), **(chat_kwargs or {}))
@@ -234,7 +240,7 @@ def fit_refine_prompt(
     if len(ids) <= max_tokens:
         return ids, texts
 
-    text_ids = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    text_ids = [encode_text(tokenizer, text) for text in texts]
     nothing = [prompts.cut_off_mark] * len(texts)
     frame_ids = encode(nothing)
     if len(frame_ids) > max_tokens:
@@ -257,4 +263,5 @@ def fit_refine_prompt(
 
 
 def _tail(tokenizer: Tokenizer, ids: list[int], n: int, mark: str) -> str:
-    return f"{mark} {tokenizer.decode(ids[-n:], skip_special_tokens=True).strip()}" if n > 0 else mark
+    tail = tokenizer.decode(ids[-n:], skip_special_tokens=True).strip() if n > 0 else ""
+    return mark if mark.endswith(tail) else f"{mark} {tail}"  # nothing is left but the mark at the text's end

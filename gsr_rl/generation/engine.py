@@ -79,5 +79,5 @@ class Engine:
 
 def _answer(output: Any, request: Request) -> Answer:
     completion = output.outputs[0]
-    cut_off = completion.finish_reason == "length"
+    cut_off = completion.finish_reason != "stop"
     return answer_of(request, completion.text, cut_off, len(output.prompt_token_ids), len(completion.token_ids))

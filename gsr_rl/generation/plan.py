@@ -7,20 +7,22 @@ it gives the episodes, and raises KeyError where an answer is missing.
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from gsr_rl.episode import Episode, Problem, Response
+from gsr_rl.endings import closed_thought, is_in_thought, opens_thought
+from gsr_rl.episode import Episode, Problem, Response, Verdict
 from gsr_rl.errors import UsageError
 from gsr_rl.generation.candidate_sets import draw_sets, show
 from gsr_rl.generation.generate import Ask, Backend, Job, from_journal
 from gsr_rl.generation.journal import Journal
 from gsr_rl.generation.requests import Answer, Message, Request
 from gsr_rl.generation.scores import Scorer
-from gsr_rl.prompts import PromptSet, PromptTooLong, Tokenizer, encode_prompt, final_text, shown_order
+from gsr_rl.prompts import PromptSet, PromptTooLong, Tokenizer, encode_prompt, shown_order, shown_text
 from gsr_rl.settings.evaluation import Design
 
 Prompt = Sequence[Message] | Sequence[int]
-Judge = Callable[[Problem, str], bool]
+Judge = Callable[[Problem, str], bool | Verdict]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,14 @@ class ModelAccess:
     chat_kwargs: Mapping[str, Any]
     candidate: Mapping[str, Any]
     refinement: Mapping[str, Any]
+
+    @cached_property
+    def opens_thought(self) -> bool:
+        """Whether the chat template opens a thought for the response; False where no tokenizer tells."""
+        if self.tokenizer is None:
+            return False
+        ids = encode_prompt(self.tokenizer, self.prompts.messages("?"), **self.chat_kwargs)
+        return opens_thought(self.tokenizer, ids)
 
     def direct(self, problem: Problem) -> Prompt:
         """The prompt for a candidate."""
@@ -71,8 +81,7 @@ class ModelAccess:
 
     def _shown_whole(self, episode: Episode, order: Sequence[int]) -> Episode:
         def whole(candidate: Response) -> Response:
-            mark = f" {self.prompts.cut_off_mark}" if candidate.cut_off else ""
-            return replace(candidate, text=f"{final_text(candidate.text)}{mark}")
+            return replace(candidate, text=shown_text(self.prompts, candidate.text, candidate.cut_off))
 
         return replace(episode, candidates=tuple(whole(episode.candidates[i]) for i in order))
 
@@ -99,14 +108,14 @@ class Plan:
     judge: Judge
     seed: int
     scorer: Scorer | None = None
-    verdicts: dict[str, bool] = field(default_factory=dict)
+    verdicts: dict[str, bool | Verdict] = field(default_factory=dict)
 
     async def candidates(self, ask: Ask, item: PlanItem) -> tuple[Response, ...]:
         """The pool of a problem, in the order of its requests. An answer does not depend on the size of the pool."""
         prompt, parameters = self.model.direct(item.problem), self.model.candidate
         kind, n = f"candidate {item.repeat}", self.design.pool
         requests = [Request(kind, self.model.name, prompt, parameters, i, self.seed) for i in range(n)]
-        pool = await self._responses(ask, item.problem, requests)
+        pool = await self._responses(ask, item.problem, requests, self.model.opens_thought)
         if self.scorer is None:
             return pool
         score_requests = [self.scorer.request(item.problem.problem, candidate.text) for candidate in pool]
@@ -170,18 +179,23 @@ class Plan:
         shown, prompt = self.refiner.refine(episode, order)
         name, parameters = self.refiner.name, self.refiner.refinement
         requests = [Request(kind, name, prompt, parameters, i, self.seed) for i in range(self.design.m)]
-        return replace(shown, refinements=await self._responses(ask, problem, requests))
+        opened = self.refiner.opens_thought
+        return replace(shown, refinements=await self._responses(ask, problem, requests, opened))
 
-    async def _responses(self, ask: Ask, problem: Problem, requests: Sequence[Request]) -> tuple[Response, ...]:
+    async def _responses(
+        self, ask: Ask, problem: Problem, requests: Sequence[Request], opened: bool
+    ) -> tuple[Response, ...]:
         answers = await asyncio.gather(*(ask(request) for request in requests))
 
         def judge_all() -> tuple[Response, ...]:
-            return tuple(self._judged(problem, *pair) for pair in zip(requests, answers, strict=True))
+            return tuple(self._judged(problem, *pair, opened) for pair in zip(requests, answers, strict=True))
 
         return await asyncio.to_thread(judge_all)
 
-    def _judged(self, problem: Problem, request: Request, answer: Answer) -> Response:
+    def _judged(self, problem: Problem, request: Request, answer: Answer, opened: bool) -> Response:
         text = answer.whole
+        if answer.cut_off and is_in_thought(text, opened):
+            text = closed_thought(text)
         if request.key not in self.verdicts:
             self.verdicts[request.key] = self.judge(problem, text)
         correct = self.verdicts[request.key]

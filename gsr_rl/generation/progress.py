@@ -62,6 +62,7 @@ class Progress:
         parts += [f"{tally.prompt_tokens:,} tokens in", f"{tally.tokens:,} out"]
         parts += [] if cost is None else [f"${cost:.2f}"]
         parts += [f"{tally.failed:,} failures"] if tally.failed else []
+        parts += [f"{tally.replaced:,} answers with characters that are no text, replaced"] if tally.replaced else []
         self._bar.set_postfix_str(", ".join(parts), refresh=False)
 
 

@@ -2,11 +2,12 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
+from gsr_rl.endings import end_tokens
 from gsr_rl.errors import UsageError
 from gsr_rl.generation.cluster import check_replicas, connected
 from gsr_rl.generation.requests import Answer, Request, answer_of
@@ -63,7 +64,7 @@ class RayReplicas:
 
         model, arguments = str(self.served.model), self.arguments
         by_key = {request.key: request for request in requests}
-        ends = _end_tokens(model)
+        ends = end_tokens(_tokenizer(model), model)
         with connected(self.settings.verl.ray_init):
             ray.data.DataContext.get_current().enable_progress_bars = False
             processor, batch = self._processor()
@@ -135,21 +136,12 @@ def _tokenizer(model: str) -> Any:
     return AutoTokenizer.from_pretrained(model)
 
 
-def _end_tokens(model: str) -> set[int | None]:
-    """The tokens with which vLLM ends a response."""
-    from vllm.transformers_utils.config import try_get_generation_config
-
-    generation = try_get_generation_config(model, trust_remote_code=False)
-    own = getattr(generation, "eos_token_id", None)
-    return {_tokenizer(model).eos_token_id, *(own if isinstance(own, list) else [own])}
-
-
-def _answer(row: Mapping[str, Any], request: Request, engine: Mapping[str, Any], ends: set[int | None]) -> Answer | str:
+def _answer(row: Mapping[str, Any], request: Request, engine: Mapping[str, Any], ends: Set[int]) -> Answer | str:
     """The answer as a server would give it. Ray omits why a response ended; its length and last token tell."""
     if row.get(ERROR):
         return str(row[ERROR])
     tokens: list[int] = row["generated_tokens"]
     most, length = request.parameters["max_tokens"], row["num_input_tokens"] + len(tokens)
     full = len(tokens) >= most or length >= engine["max_model_len"]
-    cut_off = full and tokens[-1] not in ends
+    cut_off = full and (not tokens or tokens[-1] not in ends)
     return answer_of(request, row["generated_text"], cut_off, row["num_input_tokens"], len(tokens))

@@ -2,12 +2,19 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
 Message = dict[str, str]
+
+# Reasons of servers for an end that the model chose: OpenAI, vLLM, SGLang, TGI, Anthropic, Mistral.
+_NATURAL_ENDS = frozenset(
+    ["stop", "eos", "eos_token", "stop_sequence", "stop_string", "end_turn", "tool_calls", "function_call"]
+)
+_NO_TEXT = re.compile("[\ud800-\udfff\0]")
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,10 @@ class Request:
 
     def row(self, answer: "Answer") -> dict[str, Any]:
         """What the journal keeps of `answer`, besides the key."""
-        return {"kind": self.kind, "model": self.model, **asdict(answer)}
+        row = {"kind": self.kind, "model": self.model, **asdict(answer)}
+        if not answer.replaced:  # as it nearly always is
+            del row["replaced"]
+        return row
 
     def read(self, body: bytes) -> "Answer":
         """The answer in a response's body; raises what `read_answer` does."""
@@ -68,7 +78,8 @@ class Request:
 class Answer:
     """A model's response: its text, apart from the `thinking` before it, and its length.
 
-    `cut_off` means that the token limit ended it. Token counts are 0 where the server tells none.
+    `cut_off` means that the token limit ended it, or anything else but the model itself. Token counts are 0 where the
+    server tells none. `replaced` counts characters that are no text, which a replacement character stands for.
     """
 
     text: str
@@ -76,6 +87,7 @@ class Answer:
     cut_off: bool = False
     prompt_tokens: int = 0
     tokens: int = 0
+    replaced: int = 0
 
     @property
     def whole(self) -> str:
@@ -85,10 +97,11 @@ class Answer:
 
 @dataclass
 class Tally:
-    """What has come back: answers, answers without a text, failed requests, and tokens."""
+    """What has come back: answers, blank ones, ones with characters that were replaced, failed requests, and tokens."""
 
     answered: int = 0
     blank: int = 0
+    replaced: int = 0
     failed: int = 0
     prompt_tokens: int = 0
     tokens: int = 0
@@ -97,6 +110,7 @@ class Tally:
         """Count an answer."""
         self.answered += 1
         self.blank += not answer.text
+        self.replaced += answer.replaced > 0
         self.prompt_tokens += answer.prompt_tokens
         self.tokens += answer.tokens
 
@@ -113,18 +127,49 @@ def read_answer(body: bytes) -> Answer:
         completion = json.loads(body)
         choice = completion["choices"][0]
         message = choice["message"] if "message" in choice else {"content": choice["text"]}
-        content = message.get("content") or ""
+        content, thought = _parts(message.get("content"))
         # Servers that separate the thinking use either name.
-        thinking = message.get("reasoning_content") or message.get("reasoning") or ""
-        if not (isinstance(content, str) and isinstance(thinking, str)):
-            raise TypeError
+        thinking = "".join(_parts(message.get("reasoning_content") or message.get("reasoning"))) or thought
         if not thinking and "message" in choice:
             thinking, content = split_thinking(content)
         usage = completion.get("usage") or {}
         prompt_tokens, tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-        return Answer(content, thinking, choice.get("finish_reason") == "length", prompt_tokens, tokens)
+        return _answer(content, thinking, _is_cut_off(choice), prompt_tokens, tokens)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise ValueError(f"a body that is no completion: {body[:60]!r}") from None
+
+
+def _parts(content: Any) -> tuple[str, str]:
+    """(text, thinking) of a message's content: a text, or a list of parts, each of which is the one or the other."""
+    if content is None or isinstance(content, str):
+        return content or "", ""
+    if not isinstance(content, list):
+        raise TypeError
+    text = thinking = ""
+    for part in content:
+        kind = part.get("type", "text")
+        said = "".join(_parts(part.get(kind, part.get("text"))))
+        if "thinking" in kind or "reasoning" in kind:
+            thinking += said
+        else:
+            text += said
+    return text, thinking
+
+
+def _is_cut_off(choice: Mapping[str, Any]) -> bool:
+    """Whether anything but the model itself ended it. A server that tells no reason is taken by its word."""
+    if "finish_reason" not in choice:
+        return False
+    reason = choice["finish_reason"]
+    if isinstance(reason, Mapping):
+        reason = reason.get("type")
+    return not (isinstance(reason, str) and reason.lower() in _NATURAL_ENDS)
+
+
+def _answer(text: str, thinking: str, cut_off: bool, prompt_tokens: int, tokens: int) -> Answer:
+    """The answer, with what is no text replaced: half surrogate pairs, which nothing encodes, and NUL."""
+    (text, n), (thinking, m) = (_NO_TEXT.subn("\ufffd", part) for part in (text, thinking))
+    return Answer(text, thinking, cut_off, prompt_tokens, tokens, n + m)
 
 
 def split_thinking(text: str) -> tuple[str, str]:
@@ -141,4 +186,4 @@ def split_thinking(text: str) -> tuple[str, str]:
 def answer_of(request: Request, text: str, cut_off: bool, prompt_tokens: int, tokens: int) -> Answer:
     """An engine's answer as a server gives it: thinking is split off if the prompt is chat messages."""
     thinking, rest = ("", text) if request.is_tokens else split_thinking(text)
-    return Answer(rest, thinking, cut_off, prompt_tokens, tokens)
+    return _answer(rest, thinking, cut_off, prompt_tokens, tokens)

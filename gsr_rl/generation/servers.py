@@ -22,6 +22,8 @@ START_TRIES = 8  # a server may fail now and then; after this many tries it coun
 REQUEST_TRIES = 20  # most tries of a request by servers that take requests
 BLANK_TRIES = 3  # an answer without text may be the server's fault, or be all that the model has to say
 LONGEST_RETRY_S = 60.0
+LONGEST_WAIT_S = 600.0  # most that a server can make a request wait by its Retry-After
+LONG_WAIT_S = 10.0  # a wait that is worth a line
 FIRST_ANSWERS = 32  # if none of them has a text, something is set up wrongly
 
 
@@ -29,7 +31,7 @@ class Failure(Exception):
     """A request failed in a way that a retry may fix.
 
     `away`: the server cannot be reached or takes no requests; the failure is the server's, not this request's.
-    `retry_after`: seconds that the server asked to wait.
+    `retry_after`: seconds that the server asked to wait, at most LONGEST_WAIT_S.
     """
 
     def __init__(self, reason: str, away: bool = False, retry_after: float = 0.0) -> None:
@@ -51,6 +53,8 @@ class Servers:
         self.served, self.journal, self.tally = served, journal, Tally()
         self.slots = Slots(served.urls, served.concurrency, served.retry_s, say)
         self.given_up: list[str] = []
+        self._say = say
+        self._waiting_until: dict[str, float] = {}
         self._appender = Appender(journal)
         self._running: dict[str, asyncio.Event] = {}
         self._clients = {url: _client(served, url) for url in served.urls}
@@ -95,6 +99,7 @@ class Servers:
                     slot.failed(str(failure), failure.retry_after)
                     tries += not failure.away or self.tally.answered > answered
                     reason, pause = f"{slot.url}: {failure}", max(failure.retry_after, self._backoff(tries))
+                    self._say_wait(slot.url, failure)
                 else:
                     slot.succeeded()
                     reason, pause = "", 0.0
@@ -106,6 +111,13 @@ class Servers:
                 self.given_up.append(reason)
                 return Answer("")
             await asyncio.sleep(pause)
+
+    def _say_wait(self, url: str, failure: Failure) -> None:
+        """Say that a server makes requests wait long, once for each such wait of the server."""
+        now = time.monotonic()
+        if failure.retry_after >= LONG_WAIT_S and now >= self._waiting_until.get(url, 0.0):
+            self._waiting_until[url] = now + failure.retry_after
+            self._say(f"{url}: asks to wait ({failure}); its requests wait for {failure.retry_after:.0f} s")
 
     def _backoff(self, tries: int) -> float:
         """Seconds, drawn at random, so that requests that failed together do not come back together."""
@@ -200,7 +212,7 @@ def _refusal(served: Served, url: str, error: openai.APIStatusError) -> Exceptio
     if served.api_key:  # servers may quote it
         reason = reason.replace(served.api_key, "***")
     if error.status_code in (408, 429) or error.status_code >= 500:
-        retry_after = _seconds(error.response.headers.get("retry-after"))
+        retry_after = min(_seconds(error.response.headers.get("retry-after")), LONGEST_WAIT_S)
         return Failure(reason, error.status_code in (429, 502, 503, 504), retry_after)
     hints = {
         401: f"put the right key into the variable {served.api_key_env}",
@@ -213,7 +225,8 @@ def _refusal(served: Served, url: str, error: openai.APIStatusError) -> Exceptio
 def answer_in(journal: Journal, key: str) -> Answer:
     """The answer that the journal holds under `key`; KeyError if it holds none."""
     row: dict[str, Any] = journal[key]
-    return Answer(row["text"], row["thinking"], row["cut_off"], row["prompt_tokens"], row["tokens"])
+    texts, replaced = (row["text"], row["thinking"]), row.get("replaced", 0)
+    return Answer(*texts, row["cut_off"], row["prompt_tokens"], row["tokens"], replaced)
 
 
 def without_text(model: str, where: str, journal: Journal) -> str:
@@ -231,10 +244,10 @@ def _one_line(text: object) -> str:
 def _seconds(retry_after: str | None) -> float:
     """A Retry-After header, in seconds or as a date, as seconds from now."""
     try:
-        return max(0.0, float(retry_after or 0))
+        seconds = float(retry_after or 0)
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(str(retry_after)).timestamp() - time.time())
-    except ValueError:
-        return 0.0
+        try:
+            seconds = parsedate_to_datetime(str(retry_after)).timestamp() - time.time()
+        except ValueError:
+            return 0.0
+    return max(0.0, seconds) if seconds == seconds else 0.0  # NaN is no number of seconds

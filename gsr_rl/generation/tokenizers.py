@@ -1,10 +1,12 @@
 """Tokenizers of models, and whether prompts fit."""
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from gsr_rl.errors import UsageError, require
+from gsr_rl.plain_text import encode_text
 from gsr_rl.prompts import Tokenizer, encode_prompt
 from gsr_rl.settings.gsr import Gsr
 
@@ -32,6 +34,14 @@ def load_tokenizer(model: str) -> Tokenizer:
     if tokenizer.eos_token_id is None:
         raise UsageError(f"model {model}: its tokenizer has no end-of-sequence token; set eos_token")
     return tokenizer
+
+
+def longest_problems(tokenizer: Tokenizer, problems: Iterable[str], n: int = 8) -> list[str]:
+    """The `n` problems with the most tokens, the longest first; equal texts count once.
+
+    Their lengths in characters say little: a formula takes more tokens than prose, and other scripts far more.
+    """
+    return heapq.nlargest(n, dict.fromkeys(problems), key=lambda text: len(encode_text(tokenizer, text)))
 
 
 def check_prompts(

@@ -22,7 +22,16 @@ from gsr_rl.metrics.confidence import (
     estimate,
     mean_statistic,
 )
-from gsr_rl.metrics.gap import MACRO, Problems, agreement, check, core_counts, core_statistics, group, share_correct
+from gsr_rl.metrics.gap import (
+    MACRO,
+    NO_VOTE,
+    agreement,
+    check,
+    core_counts,
+    core_statistics,
+    share_correct,
+)
+from gsr_rl.metrics.problems import Problems, group, has_answers
 
 Counts = dict[str, int]
 Results = Mapping[str, Any]  # of one dataset, or a nested part of it such as {"value", "ci_low", "ci_high"}
@@ -38,7 +47,8 @@ def evaluate(episodes: Sequence[Episode], k: int | None = None) -> dict[str, dic
     Returns:
         {dataset: {...}} with the statistics of `summarize` and those that docs/metrics.md lists. The intervals of those
         at the top are in "ci", {name: [low, high]}; nested ones are {"value", "ci_low", "ci_high"}. None where
-        undefined. Counts of "macro" are totals.
+        undefined. Counts of "macro" are totals. Where no response has an answer, "no_vote" says why vote and gap are
+        None.
 
     Raises:
         UsageError: as `summarize`; or the rounds of a dataset are not of the same problems.
@@ -46,7 +56,8 @@ def evaluate(episodes: Sequence[Episode], k: int | None = None) -> dict[str, dic
     k = check(episodes, k)
     statistics: dict[str, Statistics] = {}
     counts: dict[str, Counts] = {}
-    for dataset, rows in group(episodes, lambda episode: episode.dataset).items():
+    by_dataset = group(episodes, lambda episode: episode.dataset)
+    for dataset, rows in by_dataset.items():
         rounds = _rounds(dataset, rows)
         problems = next(iter(rounds.values()))
         methods = method_statistics(problems, k)
@@ -59,7 +70,11 @@ def evaluate(episodes: Sequence[Episode], k: int | None = None) -> dict[str, dic
         for name, count in of_dataset.items():
             totals[name] = totals.get(name, 0) + count
     result = {dataset: _nested(counts[dataset], estimates[dataset]) for dataset in statistics}
-    return result | {MACRO: _nested(totals | {"k": k}, macro)}
+    result |= {MACRO: _nested(totals | {"k": k}, macro)}
+    without = {dataset for dataset, rows in by_dataset.items() if not has_answers(rows)}
+    for dataset in without | ({MACRO} if len(without) == len(by_dataset) else set()):
+        result[dataset]["no_vote"] = NO_VOTE
+    return result
 
 
 def _nested(counts: Counts, estimates: dict[str, Estimate]) -> dict[str, Any]:

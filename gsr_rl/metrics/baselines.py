@@ -7,7 +7,8 @@ import numpy as np
 from gsr_rl.episode import Episode, Response
 from gsr_rl.metrics.confidence import AMOUNT, DIFFERENCE, Floats, Statistic, Statistics, mean_statistic
 from gsr_rl.metrics.estimators import best_at_each, maj_at_each, pass_at_each
-from gsr_rl.metrics.gap import Problems, core_statistics, share_correct
+from gsr_rl.metrics.gap import core_statistics, share_correct
+from gsr_rl.metrics.problems import Problems, has_answers
 
 _LARGEST_K = 64  # of the sweep
 
@@ -19,15 +20,17 @@ def method_statistics(problems: Problems, k: int) -> Statistics:
     K at most. shortest@K samples K at once, and the first that ends with an answer counts (Agarwal et al. 2025, arXiv
     2505.18149; Hassid et al. 2025, arXiv 2505.17813). bon@K takes the candidate with the highest `Response.score`; it
     is None unless all candidates have a score. first@K and shortest@K are None with a `k` below the number of
-    candidates.
+    candidates, and where no response has an answer.
     """
     statistics = core_statistics(problems, k)
     selfref, vote = statistics[f"selfref@{k}"], statistics[f"maj@{k + 1}"]
     statistics["equal_budget_gap"] = mean_statistic(selfref.part_P - vote.part_P, selfref.responses, DIFFERENCE)
     sets = problems.per_problem(lambda _: 1)
     scorers: dict[str, Callable[[Episode, int], float | None]] = {"first": _first, "shortest": _shortest, "bon": _best}
+    voted = has_answers(problems.rows)
     for name, score in scorers.items():
-        score_P = problems.mean(score(episode, k) for episode in problems.rows)
+        is_defined = voted or name == "bon"  # the others take a candidate that has an answer
+        score_P = problems.mean(score(episode, k) if is_defined else None for episode in problems.rows)
         statistics[f"{name}@{k}"] = mean_statistic(score_P, sets)
     return statistics
 
@@ -123,6 +126,8 @@ def sweep_statistics(problems: Problems) -> Statistics:
         ],
         "bon@k": [_best_at_each(pool, most) for pool in pools],
     }
+    if not has_answers(problems.rows):
+        by_row["maj@k"] = [np.full(most, np.nan) for _ in pools]
     responses = problems.per_problem(lambda episode: len(episode.candidates) + len(episode.extra_candidates))
     return {
         f"by_k/{k}/{name}": mean_statistic(problems.mean(row[k - 1] for row in rows), responses / k)

@@ -5,14 +5,15 @@ accuracies, not a relative one. All rates are fractions from 0 to 1. None stands
 has all other statistics.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from gsr_rl.episode import Episode, Response
 from gsr_rl.errors import UsageError
-from gsr_rl.metrics.confidence import DIFFERENCE, Estimate, Floats, Statistic, Statistics, estimate, mean_statistic
+from gsr_rl.metrics.confidence import DIFFERENCE, Estimate, Statistic, Statistics, estimate, mean_statistic
 from gsr_rl.metrics.estimators import maj_at_each, pass_at_k
+from gsr_rl.metrics.problems import Problems, group, has_answers
 from gsr_rl.metrics.voting import majority_score_of, plurality
 from rewards.answers import equivalent
 
@@ -20,6 +21,9 @@ Scores = dict[str, float | None]
 Summary = dict[str, dict[str, float | None]]
 
 MACRO = "macro"
+_VOTES = ("maj@k", "maj@k+1")
+_OF_THE_VOTE = (*_VOTES, "broken", "fixed")  # scores that are undefined where nobody has an answer
+NO_VOTE = "no response has an answer, so there is no vote and no gap"
 
 
 def episode_scores(episode: Episode, k: int | None = None) -> Scores:
@@ -93,7 +97,8 @@ def summarize(episodes: Sequence[Episode], k: int | None = None) -> Summary:
         {dataset: {"n" (problems), "k", "all_wrong_n" (sets), "pass@1", "pass@K", "maj@K", "maj@K+1", "selfref@K",
         "refinement_gap", "all_wrong_recovery", "right_to_wrong", "wrong_to_right", "ci_low", "ci_high"}} with K as a
         number. "right_to_wrong" is the share of refinements that are wrong where the majority is right, and a tied
-        vote counts by its share. "maj@K+1" is None unless every row has an extra candidate. "ci_low" and "ci_high" are
+        vote counts by its share. "maj@K+1" is None unless every row has an extra candidate. All that depends on a vote
+        is None for a dataset in which no response has an answer. "ci_low" and "ci_high" are
         the 95 % interval of the gap (`gsr_rl.metrics.confidence`); "macro" resamples within each dataset. "n" and
         "all_wrong_n" of "macro" are totals.
 
@@ -150,43 +155,6 @@ def check(episodes: Sequence[Episode], k: int | None) -> int:
     return smallest if k is None else k
 
 
-def group(episodes: Iterable[Episode], key: Callable[[Episode], str]) -> dict[str, list[Episode]]:
-    """Episodes by `key`, with the keys in ascending order."""
-    groups: dict[str, list[Episode]] = {}
-    for episode in episodes:
-        groups.setdefault(key(episode), []).append(episode)
-    return dict(sorted(groups.items()))
-
-
-class Problems:
-    """The R rows of one dataset, grouped into its P problems.
-
-    Attributes:
-        rows: the episodes, in the order given.
-        ids: of the problems, in ascending order, which is the order of P.
-    """
-
-    def __init__(self, rows: Sequence[Episode]) -> None:
-        index = {name: number for number, name in enumerate(sorted({episode.id for episode in rows}))}
-        self.rows = rows
-        self.ids = list(index)
-        self._problem_R = np.array([index[episode.id] for episode in rows])
-        self._repeats_P = np.bincount(self._problem_R)
-
-    def sum(self, values_R: Iterable[float | None]) -> Floats:
-        """Sum of a value over the rows of each problem, shape (P,); NaN where a row's value is None."""
-        values = np.array(list(values_R), dtype=np.float64)
-        return np.bincount(self._problem_R, weights=values).astype(np.float64)
-
-    def mean(self, values_R: Iterable[float | None]) -> Floats:
-        """Mean of a value over the rows of each problem, shape (P,); NaN where a row's value is None."""
-        return self.sum(values_R) / self._repeats_P
-
-    def per_problem(self, number: Callable[[Episode], float]) -> float:
-        """Mean over the problems of a number that is added up over the rows of each problem."""
-        return float(self.sum(map(number, self.rows)).mean())
-
-
 def core_counts(rows: Sequence[Episode], k: int) -> dict[str, int]:
     """The counts of `summarize` for one dataset: "n" (problems), "k", "all_wrong_n" (sets)."""
     all_wrong = sum(not any(candidate.correct for candidate in episode.candidates) for episode in rows)
@@ -196,6 +164,8 @@ def core_counts(rows: Sequence[Episode], k: int) -> dict[str, int]:
 def core_statistics(problems: Problems, k: int) -> Statistics:
     """The statistics of `summarize` for one dataset."""
     rows = [episode_scores(episode, k) for episode in problems.rows]
+    if not has_answers(problems.rows):
+        rows = [row | dict.fromkeys(_OF_THE_VOTE) for row in rows]
     mean = {key: problems.mean(row[key] for row in rows) for key in rows[0]}
     candidates = problems.per_problem(lambda episode: len(episode.candidates))
     refinements = problems.per_problem(lambda episode: len(episode.refinements))
@@ -214,14 +184,24 @@ def core_statistics(problems: Problems, k: int) -> Statistics:
 
 
 def paired_change(
-    before: Sequence[Episode], after: Sequence[Episode], method: str, before_method: str | None = None
+    before: Sequence[Episode],
+    after: Sequence[Episode],
+    method: str,
+    before_method: str | None = None,
+    before_k: int | None = None,
+    after_k: int | None = None,
 ) -> dict[str, float | None]:
     """The change of a method's accuracy, paired over the problems that are in both files.
 
+    It is the unweighted mean over the datasets of the mean over their problems, as every other figure over several
+    datasets. Of a recursion only the first round counts.
+
     Args:
         before, after: episodes of two models. Rows of the same problem are averaged first.
-        method: a method's name in `episode_scores`. Rows without this score do not count.
+        method: a method's name in `episode_scores`. Rows without this score do not count, and neither do votes of a
+            dataset in which no response has an answer.
         before_method: the method of `before`, if it is another one.
+        before_k, after_k: size of the candidate sets for the votes and pass@k; by default that of each row.
 
     Returns:
         {"n" (problems), "change" (after - before), "ci_low", "ci_high"} with the 95 % interval over problems; all but
@@ -234,28 +214,54 @@ def paired_change(
     >>> change["n"], change["change"]
     (1, 0.5)
     """
-    means = [_by_problem(before, before_method or method), _by_problem(after, method)]
+    means = [_by_problem(before, before_method or method, before_k), _by_problem(after, method, after_k)]
     shared = [problem for problem in means[0] if problem in means[1]]
     if not shared:
         return {"n": 0, "change": None, "ci_low": None, "ci_high": None}
-    change_P = np.array([means[1][problem][0] - means[0][problem][0] for problem in shared])
-    responses = np.mean([mean[problem][1] for mean in means for problem in shared])
-    change = estimate({"change": {"change": mean_statistic(change_P, float(responses), DIFFERENCE)}})[1]["change"]
+    statistics: dict[str, Statistics] = {}
+    for dataset in sorted({dataset for dataset, _ in shared}):
+        problems = [problem for problem in shared if problem[0] == dataset]
+        statistics[dataset] = {"change": _change(means[0], means[1], problems)}
+    change = estimate(statistics)[1]["change"]
     return {"n": len(shared), "change": change.value, "ci_low": change.low, "ci_high": change.high}
 
 
-def _by_problem(episodes: Sequence[Episode], method: str) -> dict[tuple[str, str], tuple[float, int]]:
+_Problem = tuple[str, str]  # dataset and id
+_Means = dict[_Problem, tuple[float, int]]
+
+
+def _change(before: _Means, after: _Means, problems: Sequence[_Problem]) -> Statistic:
+    change_P = np.array([after[problem][0] - before[problem][0] for problem in problems])
+    responses = np.mean([means[problem][1] for means in (before, after) for problem in problems])
+    return mean_statistic(change_P, float(responses), DIFFERENCE)
+
+
+def _by_problem(episodes: Sequence[Episode], method: str, k: int | None) -> _Means:
     """For each problem a method's mean over the rows, and how many responses it scored; a vote counts as one."""
-    rows: dict[tuple[str, str], list[tuple[float, int]]] = {}
-    for episode in episodes:
-        score = episode_scores(episode)[method]
-        scored = {"pass@1": len(episode.candidates), "selfref@k": len(episode.refinements)}.get(method, 1)
-        if score is not None:
-            rows.setdefault((episode.dataset, episode.id), []).append((score, scored))
+    rows: dict[_Problem, list[tuple[float, int]]] = {}
+    for of_dataset in group(episodes, lambda episode: episode.dataset).values():
+        first = min(episode.round for episode in of_dataset)
+        if method in _VOTES and not has_answers(of_dataset):
+            continue
+        for episode in of_dataset:
+            if episode.round != first:
+                continue
+            score = _score(episode, method, k)
+            scored = {"pass@1": len(episode.candidates), "selfref@k": len(episode.refinements)}.get(method, 1)
+            if score is not None:
+                rows.setdefault((episode.dataset, episode.id), []).append((score, scored))
     return {
         problem: (sum(score for score, _ in sets) / len(sets), sum(scored for _, scored in sets))
         for problem, sets in rows.items()
     }
+
+
+def _score(episode: Episode, method: str, k: int | None) -> float | None:
+    """A method's score of a set, of k candidates of it where the set has more."""
+    size = len(episode.candidates)
+    if k is None or k == size or method not in (*_VOTES, "pass@k"):
+        return episode_scores(episode)[method]
+    return episode_scores(episode, k)[method] if k < size else None
 
 
 def agreement(episode: Episode) -> dict[str, float]:

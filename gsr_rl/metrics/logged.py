@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from gsr_rl.errors import UsageError
+
 # The stage of a row of a training batch, in the row's tag: one of the two stages of an episode, or FAILED for the row
 # that stands for an episode that failed.
 CANDIDATE, REFINEMENT = "candidate", "refinement"
@@ -76,6 +78,26 @@ def train_metrics(keys: Sequence[str], tags: Sequence[Mapping[str, Any]]) -> dic
         metrics[ALL_WRONG] = fmean(all_wrong)
         metrics[REFINED_SETS] = len(groups[REFINEMENT]) / len(candidates)
     return metrics
+
+
+def check_votes(selection: str, tags: Iterable[Mapping[str, Any]]) -> None:
+    """A selection by the vote needs candidates with answers.
+
+    Args:
+        selection: `gsr.selection`.
+        tags: of the rows of a step.
+
+    Raises:
+        UsageError: the selection is by the vote, and candidates are correct, but none has an answer: the reward
+            function looks for no answer in a box, so there is nothing to vote on.
+    """
+    candidates = [tag for tag in tags if tag["stage"] == CANDIDATE]
+    correct = sum(bool(tag["correct"]) for tag in candidates)
+    if selection == "hard_first" and correct and all(tag["no_answer"] for tag in candidates):
+        raise UsageError(
+            f"gsr.selection=hard_first: none of {len(candidates)} candidates has an answer to vote with, though the "
+            f'reward function calls {correct} correct; let it return its "answer", or set gsr.selection=all'
+        )
 
 
 def _stage_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -21,6 +21,7 @@ KINDS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "vote tied": lambda s: s["maj@k"] == 0.5,
 }
 NOT_REFINED = "not refined"
+WITHOUT_VOTE = "no answers, so no vote"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Evaluation:
         episodes: in the order of the file.
         mean: the results of the unweighted mean over the datasets, as of `gsr_rl.metrics.all_metrics.evaluate`.
         by_dataset: the results of each dataset.
-        kinds: of each episode one of KINDS, or NOT_REFINED.
+        kinds: of each episode one of KINDS, or NOT_REFINED, or WITHOUT_VOTE.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Evaluation:
         except UsageError as error:
             raise UsageError(f"episodes/{name}.jsonl: {error}") from error
         mean = by_dataset.pop(MACRO)
-        return cls(name, episodes, mean, by_dataset, [_kind(episode) for episode in episodes])
+        return cls(name, episodes, mean, by_dataset, [_kind(episode, by_dataset) for episode in episodes])
 
     def in_run(self, run: str) -> "Evaluation":
         """The same evaluation, with the name of its run in its name."""
@@ -87,7 +88,7 @@ class Evaluation:
     def kind_counts(self) -> dict[str, int]:
         """The number of sets of each kind, in the order of KINDS."""
         found = Counter(self.kinds)
-        return {kind: found[kind] for kind in (*KINDS, NOT_REFINED) if kind != NOT_REFINED or found[kind]}
+        return {kind: found[kind] for kind in (*KINDS, WITHOUT_VOTE, NOT_REFINED) if kind in KINDS or found[kind]}
 
     def entry(self) -> dict[str, Any]:
         """The entry of this model under "stages" in report.json."""
@@ -112,9 +113,11 @@ def with_interval(results: Results, key: str) -> Results:
     return {"value": results[key], "ci_low": low, "ci_high": high}
 
 
-def _kind(episode: Episode) -> str:
+def _kind(episode: Episode, by_dataset: Mapping[str, Results]) -> str:
     if not episode.refinements:
         return NOT_REFINED
+    if "no_vote" in by_dataset[episode.dataset]:
+        return WITHOUT_VOTE
     scores = episode_scores(episode)
     return next(kind for kind, holds in KINDS.items() if holds(scores))
 
@@ -132,18 +135,30 @@ def differences(first: Sequence[Evaluation], other: Sequence[Evaluation]) -> lis
     """How the stages of a run differ from the same stages of the first run.
 
     Stages with the same episodes, or without a problem in common, are left out. "rival" compares the first run's
-    selfRef@K with maj@(K+1) of the other run's model, a vote of equally many responses.
+    selfRef@K with maj@(K+1) of the other run's model, a vote of equally many responses. Of a recursion the first round
+    counts. If the runs differ in K, votes are compared at the smaller K, and selfRef@K, which has no value for any
+    other K than its own, is not compared; "rival" is a vote of K + 1 responses with the K of the first run.
     """
-    by_name = {evaluation.name: evaluation.episodes for evaluation in first}
+    by_name = {evaluation.name: evaluation for evaluation in first}
     shared = [evaluation for evaluation in other if evaluation.name in by_name]
-    stages = [(evaluation.name, by_name[evaluation.name], evaluation.episodes) for evaluation in shared]
     rows = [
-        {
-            "name": name,
-            **{method: paired_change(before, after, method) for method in ("pass@1", "maj@k", "maj@k+1", "selfref@k")},
-            "rival": paired_change(after, before, "selfref@k", before_method="maj@k+1"),
-        }
-        for name, before, after in stages
-        if before != after
+        _difference(by_name[evaluation.name], evaluation)
+        for evaluation in shared
+        if by_name[evaluation.name].episodes != evaluation.episodes
     ]
     return [row for row in rows if row["pass@1"]["n"]]
+
+
+def _difference(first: Evaluation, other: Evaluation) -> dict[str, Any]:
+    before, after, k = first.episodes, other.episodes, min(first.k, other.k)
+    row: dict[str, Any] = {
+        "name": other.name,
+        "k": [first.k, other.k],
+        "pass@1": paired_change(before, after, "pass@1"),
+    }
+    for method in ("maj@k", "maj@k+1"):
+        row[method] = paired_change(before, after, method, before_k=k, after_k=k)
+    same_size = first.k == other.k
+    row["selfref@k"] = paired_change(before, after if same_size else [], "selfref@k")
+    row["rival"] = paired_change(after, before, "selfref@k", before_method="maj@k+1", before_k=first.k)
+    return row

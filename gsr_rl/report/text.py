@@ -28,6 +28,8 @@ def run_facts(report: Mapping[str, Any]) -> list[str]:
 def finding(results: Results) -> str:
     """What the interval of the gap shows, and no more than that."""
     low, high = results["ci_low"], results["ci_high"]
+    if "no_vote" in results:
+        return results["no_vote"]
     if low is None or high is None:
         return "no refinements, so no gap"
     if low > 0:

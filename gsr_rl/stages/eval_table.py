@@ -10,6 +10,8 @@ HEAD = ("", "K", "n", "pass@1", "pass@K", "maj@K", "maj@K+1", "best@K", "selfref
 def table(evaluations: Sequence[Mapping[str, Results]]) -> str:
     """The table as text: rates in per cent, gaps in points, without empty columns.
 
+    Where no response has an answer, a line below says so.
+
     Args:
         evaluations: results of `all_metrics.evaluate`, each for another K.
     """
@@ -20,7 +22,11 @@ def table(evaluations: Sequence[Mapping[str, Results]]) -> str:
         [cell.rjust(width) if i else cell.ljust(width) for cell in column]
         for i, (column, width) in enumerate(zip(columns, widths, strict=True))
     ]
-    return "\n".join("  ".join(row) for row in zip(*cells, strict=True))
+    lines_of_text = ["  ".join(row) for row in zip(*cells, strict=True)]
+    for name, results in evaluations[0].items():
+        if "no_vote" in results:
+            lines_of_text.append(f"{name}: {results['no_vote']}")
+    return "\n".join(lines_of_text)
 
 
 def _lines(name: str, results: Results) -> list[tuple[str, ...]]:

@@ -158,7 +158,7 @@ def _targets(
             prompts=gsr.prompts,
             teacher_prompts=teach.teacher_prompts(gsr),
             run_seed=gsr.seed,
-            judge=load_judge(settings),
+            judge=load_judge(settings, load_problems(settings.folder.problems("train"))),
             backend=backend,
         )
         return teacher.rows(journal, problems, episodes)

@@ -1,7 +1,7 @@
 """Stage `train`: GRPO on both stages, by verl's own trainer."""
 
 from data_prep.rows import read_rl_rows
-from gsr_rl.generation.tokenizers import check_prompts, load_tokenizer
+from gsr_rl.generation.tokenizers import check_prompts, load_tokenizer, longest_problems
 from gsr_rl.settings.compose import rl_config, save_config
 from gsr_rl.settings.settings import Settings
 from gsr_rl.stages.logs import open_logs
@@ -18,11 +18,10 @@ def check(settings: Settings) -> None:
     check_recipe(settings)
     check_attention(settings, "train")
     data, length = settings.verl.data, settings.verl.rollout.prompt_length
-    files = [
-        file for files in (data.train_files, data.val_files) for file in ([files] if isinstance(files, str) else files)
-    ]
-    longest = sorted((problem.problem for file in files for problem in read_rl_rows(file)), key=len)[-8:]
+    kinds = [[files] if isinstance(files, str) else files for files in (data.train_files, data.val_files)]
+    problems = [problem.problem for files in kinds for problem in read_rl_rows(*files)]
     tokenizer = load_tokenizer(latest_model(settings, "warmup", "sft"))
+    longest = longest_problems(tokenizer, problems)
     check_prompts(settings.gsr, tokenizer, length, settings.verl.chat_kwargs, ["", *longest])
     check_by_verl(settings)
 

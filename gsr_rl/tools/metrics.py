@@ -65,6 +65,8 @@ def _line(results: Results) -> str:
     names = ["pass@1", f"pass@{k}", f"maj@{k}", f"maj@{k + 1}", f"selfref@{k}"]
     rates = ", ".join(f"{name} {100 * results[name]:.1f} %" for name in names if results[name] is not None)
     text = f"{results['n']} problems, {results['sets']} sets of {k}: {rates}"
+    if results["refinement_gap"] is None and "no_vote" in results:
+        return f"{text}; {results['no_vote']}"
     if results["refinement_gap"] is None:
         return f"{text}; no refinements of {k} candidates, so no gap"
     gap, low, high = (100 * results[key] for key in ("refinement_gap", "ci_low", "ci_high"))

@@ -6,15 +6,18 @@ prompts are doing.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from omegaconf import OmegaConf
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopMetrics, AgentLoopOutput
 from verl.workers.rollout.replica import TokenOutput
 
-from gsr_rl.episode import Response
+from data_prep.extra_info import is_there, rollout_problem
+from gsr_rl.endings import closed_thought, end_tokens, is_in_thought, opens_thought
+from gsr_rl.episode import Response, Verdict
 from gsr_rl.metrics.logged import CANDIDATE, REFINEMENT
 from gsr_rl.metrics.voting import is_selected, majority_score_of
 from gsr_rl.prompts import PromptTooLong, encode_prompt, fit_refine_prompt, problem_of, shuffled_order
@@ -65,7 +68,8 @@ class GsrAgentLoop(AgentLoopBase):
 
         Args:
             sampling_params: verl's, for this prompt.
-            row: a row of verl's dataset with `raw_prompt`, `index` and `session_id`; `context.judge` reads the rest.
+            row: a row of verl's dataset with `raw_prompt`, `data_source`, `reward_model` and `session_id`, and perhaps
+                `extra_info`; `context.judge` reads the rest.
 
         Returns:
             Candidates in the order in which the refiner saw them, then refinements. Without refinements the candidates
@@ -79,8 +83,11 @@ class GsrAgentLoop(AgentLoopBase):
         gsr = self.gsr
         problem, system = problem_of(row["raw_prompt"])
         prompts = gsr.prompts.with_system(system)
-        # verl draws a new uid at every step. The row's own index and the step make the draws reproducible.
-        key = (gsr.seed, context.step, row["index"], row["session_id"])
+        # verl draws a new uid at every step. The row's own index, or else its id, and the step make draws reproducible.
+        # (`row["index"]` is 0 wherever a row has none.)
+        own = rollout_problem(row)
+        index = own.extra_info["index"]
+        key = (gsr.seed, context.step, index if is_there(index) else own.id, row["session_id"])
 
         direct = encode_prompt(self.tokenizer, prompts.direct_messages(problem), **self.apply_chat_template_kwargs)
         candidates = await self._stage(CANDIDATE, gsr.k, direct, sampling_params, context, row)
@@ -151,12 +158,19 @@ class GsrAgentLoop(AgentLoopBase):
         output = to_output(stage, prompt_ids, generated, self.tokenizer.eos_token_id)
         await context.judge(output, row)
         text = self.tokenizer.decode(generated.token_ids, skip_special_tokens=True)
-        n_tokens = len(generated.token_ids)
-        cut_off = n_tokens >= max_tokens and generated.token_ids[-1] != self.tokenizer.eos_token_id
-        output.extra_fields["response"] = Response.of(text, is_correct(output), cut_off=cut_off, n_tokens=n_tokens)
-        if cut_off and not context.validate and not self.gsr.score_cut_off:
+        n_tokens, judged = len(generated.token_ids), verdict(output)
+        cut_off = generated.stop_reason == "aborted" or self._is_cut_off(generated.token_ids, max_tokens)
+        thinking = cut_off and is_in_thought(text, opens_thought(self.tokenizer, prompt_ids))
+        if thinking:  # nothing of it counts as an answer, whatever the reward function found in it
+            text, judged = closed_thought(text), Verdict(correct=False, answer=None)
+        output.extra_fields["response"] = Response.of(text, judged, cut_off=cut_off, n_tokens=n_tokens)
+        if thinking or (cut_off and not context.validate and not self.gsr.score_cut_off):
             output.reward_score = min(output.reward_score or 0.0, 0.0)
         return output
+
+    def _is_cut_off(self, token_ids: Sequence[int], max_tokens: int) -> bool:
+        ends = end_tokens(self.tokenizer, OmegaConf.select(self.config, "actor_rollout_ref.model.path"))
+        return len(token_ids) >= max_tokens and (not token_ids or token_ids[-1] not in ends)
 
 
 def to_output(stage: str, prompt_ids: list[int], generated: TokenOutput, eos_token_id: int) -> AgentLoopOutput:
@@ -168,7 +182,7 @@ def to_output(stage: str, prompt_ids: list[int], generated: TokenOutput, eos_tok
         response_ids=token_ids,
         response_mask=[1] * len(token_ids),
         response_logprobs=list(log_probs) if log_probs is not None else None,
-        num_turns=2,
+        num_turns=reward.TURNS,
         metrics=AgentLoopMetrics(),
         extra_fields={
             "stage": stage,
@@ -180,5 +194,10 @@ def to_output(stage: str, prompt_ids: list[int], generated: TokenOutput, eos_tok
 
 def is_correct(output: AgentLoopOutput) -> bool:
     """Whether a judged response is correct: by the reward function's `acc`, else by the row's reward."""
+    return bool(verdict(output))
+
+
+def verdict(output: AgentLoopOutput) -> bool | Verdict:
+    """`is_correct`, with the response's answer if the reward function gave one."""
     info: dict[str, Any] = output.extra_fields.get("reward_extra_info") or {}
-    return reward.is_correct({**info, "score": output.reward_score or 0.0})
+    return reward.verdict({**info, "score": output.reward_score or 0.0})

@@ -2,7 +2,10 @@
 
 import ray
 from omegaconf import DictConfig
+from ray.exceptions import RayTaskError
 from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
+
+from gsr_rl.errors import UsageError
 
 
 # TaskRunnerV1 is a Ray actor class, which cannot be inherited from; its plain class can.
@@ -17,5 +20,14 @@ class GsrTaskRunner(TaskRunnerV1.__ray_metadata__.modified_class):
 
 
 def train(config: DictConfig) -> None:
-    """Train as `config` says: a composed verl configuration with a `gsr:` section. Returns when the run has ended."""
-    run_ppo(config, task_runner_class=ray.remote(GsrTaskRunner))
+    """Train as `config` says: a composed verl configuration with a `gsr:` section. Returns when the run has ended.
+
+    Raises:
+        UsageError: the training found a mistake of the user's.
+    """
+    try:
+        run_ppo(config, task_runner_class=ray.remote(GsrTaskRunner))
+    except RayTaskError as error:
+        if isinstance(error.cause, UsageError):  # in one line, without the traceback of another process
+            raise UsageError(str(error.cause)) from None
+        raise

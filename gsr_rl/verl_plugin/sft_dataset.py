@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from torch.utils.data import Dataset
 
 from data_prep.rows import read_sft_rows
+from gsr_rl.plain_text import encode_text
 from gsr_rl.prompts import PromptSet, Tokenizer, encode_prompt
 from gsr_rl.verl_plugin.plain import plain
 
@@ -60,10 +61,12 @@ def encode_row(
 ) -> tuple[list[int], list[int]]:
     """Token ids of a row's prompt, and token ids of its response with the end-of-sequence token.
 
+    Names of control tokens in either are encoded as text, so that a target ends where its text does.
+
     Args:
         prompt: the user's message, templates already filled in.
         chat_kwargs: more arguments of the chat template.
     """
     prompt_ids = encode_prompt(tokenizer, prompts.messages(prompt), **chat_kwargs)
     eos = tokenizer.eos_token_id  # pyright: ignore[reportAttributeAccessIssue]
-    return prompt_ids, [*tokenizer.encode(response, add_special_tokens=False), eos]
+    return prompt_ids, [*encode_text(tokenizer, response), eos]

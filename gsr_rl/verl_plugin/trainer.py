@@ -21,7 +21,16 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from gsr_rl.episode import Episode, Response, write_episodes
 from gsr_rl.metrics.gap import summarize
-from gsr_rl.metrics.logged import CANDIDATE, IDLE_STEPS, REFINEMENT, ROWS_LEFT_OUT, SKIPPED, train_metrics, val_metrics
+from gsr_rl.metrics.logged import (
+    CANDIDATE,
+    IDLE_STEPS,
+    REFINEMENT,
+    ROWS_LEFT_OUT,
+    SKIPPED,
+    check_votes,
+    train_metrics,
+    val_metrics,
+)
 from gsr_rl.prompts import encode_prompt
 from gsr_rl.settings.verl import training_settings
 from gsr_rl.verl_plugin.actor import GsrActorRolloutRefWorker
@@ -177,8 +186,10 @@ class GsrTrainer(PPOTrainerSync):
 
         Raises:
             NoTrainableRows: no row is left.
+            UsageError: see `check_votes`.
         """
         metrics |= train_metrics(batch.keys, batch.tags)
+        check_votes(self.gsr.selection, batch.tags)
         trained = {stage for stage, weight in self._stage_weights().items() if weight > 0}
         keep = [i for i, tag in enumerate(batch.tags) if tag["stage"] in trained]
         if not keep:

@@ -14,9 +14,9 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopO
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from gsr_rl.episode import Episode, Problem, Response
+from data_prep.extra_info import rollout_problem
+from gsr_rl.episode import Episode, Response
 from gsr_rl.metrics.logged import CANDIDATE, FAILED, REFINEMENT
-from gsr_rl.prompts import problem_of
 from gsr_rl.verl_plugin.agent_loop import RolloutContext
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,9 @@ class GsrAgentLoopWorker(AgentLoopWorkerTQ.__ray_metadata__.modified_class):
     async def _judge(self, output: AgentLoopOutput, row: Mapping[str, Any]) -> None:
         """Score one response with verl's reward loop. If that fails, the response scores 0 and the failure is noted."""
         try:
-            await self._compute_score([output], kwargs=dict(row))
+            # With the id that the row perhaps lacks, as the reward function gets it in `eval` and `teach`.
+            info = dict(rollout_problem(row).extra_info)
+            await self._compute_score([output], kwargs={**row, "extra_info": info})
             failed = output.reward_score is None or not math.isfinite(output.reward_score)
         except Exception:
             logger.exception("gsr-rl: the reward function failed on a response of prompt %s", row["index"])
@@ -172,7 +174,7 @@ def to_tag(output: AgentLoopOutput, global_steps: int) -> dict[str, Any]:
 
 
 def reward_info(output: AgentLoopOutput) -> dict[str, float]:
-    """The finite numbers that the reward function returned beside `score` and `acc`, as `reward/<name>`.
+    """The finite numbers that the reward function returned beside `score`, `acc` and `answer`, as `reward/<name>`.
 
     They may say why a response scored 0.
     """
@@ -180,7 +182,7 @@ def reward_info(output: AgentLoopOutput) -> dict[str, float]:
     return {
         f"reward/{key}": float(value)
         for key, value in info.items()
-        if key not in ("score", "acc") and isinstance(value, int | float) and math.isfinite(value)
+        if key not in ("score", "acc", "answer") and isinstance(value, int | float) and math.isfinite(value)
     }
 
 
@@ -197,14 +199,7 @@ def to_episode(outputs: list[AgentLoopOutput], row: Mapping[str, Any]) -> Episod
         if "shown" in output.extra_fields:
             response = replace(response, text=output.extra_fields["shown"])
         by_stage[output.extra_fields["stage"]].append(response)
-    info = row.get("extra_info") or {}
-    problem = Problem(
-        id=str(info.get("id", row["index"])),
-        dataset=str(row["data_source"]),
-        problem=problem_of(row["raw_prompt"]).problem,
-        gold=str(row["reward_model"]["ground_truth"]),
-    )
-    return Episode.of(problem, by_stage[CANDIDATE], refinements=by_stage[REFINEMENT])
+    return Episode.of(rollout_problem(row), by_stage[CANDIDATE], refinements=by_stage[REFINEMENT])
 
 
 class GsrAgentLoopManager(AgentLoopManagerTQ):
