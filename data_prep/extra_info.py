@@ -79,5 +79,5 @@ def extra_info_type(rows: Sequence[Mapping[str, Any]]) -> pa.DataType:
         except (pa.ArrowException, OverflowError, ValueError) as error:
             reason = str(error).partition("\n")[0]
             raise UsageError(f"extra_info.{key}: {reason}; give all rows values of one kind there") from None
-        fields.append(pa.field(key, kind))
+        fields.append(pa.field(key, pa.string() if pa.types.is_null(kind) else kind))
     return pa.struct(fields)

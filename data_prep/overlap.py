@@ -42,7 +42,7 @@ _MATH = re.compile(r"\$\$?([^$]*)\$\$?|\\\((.*?)\\\)|\\\[(.*?)\\\]", re.S)
 # Variables side by side, which are a product with a space between them and without. Not so the name of a command.
 _SPACED_LETTERS = re.compile(r"(?<![a-zA-Z\\])(?<!\\[a-zA-Z])([a-zA-Z])\s+(?=[a-zA-Z](?![a-zA-Z]))")
 # What decides on the meaning of braces.
-_BRACE_PARTS = re.compile(r"\\[a-zA-Z]+\*?|\\.|[{}]|[\^_\]]|\s+|.", re.S)
+_BRACE_PARTS = re.compile(r"\\[a-zA-Z]+\*?|\\.?|[{}]|[\^_\]]|\s+|[^\\{}\^_\]\s]+", re.S)
 _SIGNED = re.compile(r"\s*[-+]\s*(?:\d+|[a-z])\s*", re.I)
 # A token: a run of letters, a number, the prime of f'(x), or any sign except the punctuation of prose and LaTeX.
 _TOKEN = re.compile(
