@@ -57,7 +57,7 @@ def html(
 
 def _cards(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
     """The headline of each model. The bars of all gaps are on one scale, in per cent of a bar's length."""
-    refined = [evaluation.mean for evaluation in evaluations if evaluation.is_refined]
+    refined = [evaluation.mean for evaluation in evaluations if evaluation.has_gap]
     edges = [results[key] for results in refined for key in ("ci_low", "ci_high")] + [0.0]
     least, span = min(edges), (max(edges) - min(edges)) or 1.0
 
@@ -73,7 +73,7 @@ def _cards(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
             "name": evaluation.name,
             "gap": text.points(results["refinement_gap"]),
             "interval": text.interval(results),
-            "bar": [position(results[key]) for key in ends] if evaluation.is_refined else None,
+            "bar": [position(results[key]) for key in ends] if evaluation.has_gap else None,
             "zero": position(0.0),
             "finding": text.finding(results),
             "rates": [f"{name} {text.percent(results[name])}" for name in methods if results[name] is not None],

@@ -67,7 +67,7 @@ def _accuracy(evaluations: Sequence[Evaluation], axes: Axes) -> None:
 def _gaps(evaluations: Sequence[Evaluation], axes: Axes) -> None:
     for at, evaluation in enumerate(evaluations):
         axes.plot([0, 0], [at - 0.2, at + 0.2], color=GREY, linewidth=1)
-        if evaluation.is_refined:
+        if evaluation.has_gap:
             low, gap, high = (100 * evaluation.mean[key] for key in ("ci_low", "refinement_gap", "ci_high"))
             axes.errorbar(gap, at, xerr=[[gap - low], [high - gap]], fmt="o", capsize=4, color=ORANGE)
     axes.set(xlabel="selfref@K - maj@K, points")
@@ -91,9 +91,12 @@ def by_responses(evaluations: Sequence[Evaluation]) -> Plot:
 
 
 def _by_responses(evaluation: Evaluation, axes: Axes) -> None:
-    sizes = list(range(1, evaluation.pool + 1))
     for method, line, colour in (("pass@k", ".--", GREY), ("maj@k", "s-", BLUE)):
-        estimates = [evaluation.mean["by_k"][str(k)][method] for k in sizes]
+        by_k = evaluation.mean["by_k"]
+        sizes = [k for k in range(1, evaluation.pool + 1) if by_k[str(k)][method]["value"] is not None]
+        if not sizes:  # without answers there is no vote
+            continue
+        estimates = [by_k[str(k)][method] for k in sizes]
         axes.plot(sizes, [estimate["value"] for estimate in estimates], line, label=method, color=colour, markersize=4)
         low, high = ([estimate[end] for estimate in estimates] for end in ("ci_low", "ci_high"))
         axes.fill_between(sizes, low, high, color=colour, alpha=0.15)
@@ -123,7 +126,7 @@ def gap_by_k(evaluations: Sequence[Evaluation]) -> Plot | None:
     """
     models: dict[str, list[Evaluation]] = {}
     for evaluation in evaluations:
-        if evaluation.is_refined:
+        if evaluation.has_gap:
             models.setdefault(evaluation.name.removesuffix(f"-k{evaluation.k}"), []).append(evaluation)
     panels = [
         Panel(name, partial(_gap_by_k, sorted(sweep, key=lambda evaluation: evaluation.k)))

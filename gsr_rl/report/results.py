@@ -74,6 +74,11 @@ class Evaluation:
     @property
     def is_refined(self) -> bool:
         """Whether the episodes have refinements."""
+        return self.mean[f"selfref@{self.k}"] is not None
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether there are refinements and votes to compare."""
         return self.mean["refinement_gap"] is not None
 
     @property
@@ -104,6 +109,7 @@ class Evaluation:
             "direct_again": mean["controls"]["direct_again"]["value"],
             f"selfref_swapped@{k}": mean["controls"]["selfref_swapped"]["value"],
             "swapped_n": mean["controls"]["swapped_n"],
+            **({"no_vote": mean["no_vote"]} if "no_vote" in mean else {}),
         }
 
 

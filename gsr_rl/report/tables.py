@@ -71,7 +71,7 @@ def main_table(evaluations: Sequence[Evaluation]) -> Table:
 
 def _decided(evaluation: Evaluation) -> str:
     for_it = evaluation.mean["decided_for_n"]
-    return f"{for_it} and {evaluation.mean['decided_n'] - for_it}" if evaluation.is_refined else "-"
+    return f"{for_it} and {evaluation.mean['decided_n'] - for_it}" if evaluation.has_gap else "-"
 
 
 def dataset_table(evaluations: Sequence[Evaluation]) -> Table:

@@ -42,7 +42,7 @@ def finding(results: Results) -> str:
 def verdict(evaluation: Evaluation) -> str:
     """`finding` with its numbers, and the comparison with a vote of equal cost."""
     results, text = evaluation.mean, f"{evaluation.name}: {finding(evaluation.mean)}"
-    if not evaluation.is_refined:
+    if not evaluation.has_gap:
         return f"{text}."
     text += f": a gap of {points(results['refinement_gap'])} points, interval {interval(results)}"
     text += ", which includes 0" if results["ci_low"] <= 0 <= results["ci_high"] else ""

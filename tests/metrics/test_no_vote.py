@@ -1,12 +1,16 @@
 """A reward that needs no box: responses without answers have no vote, and so no gap; and the report says why."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from gsr_rl.episode import Episode, Response
+from gsr_rl.episode import Episode, Response, write_episodes
 from gsr_rl.errors import UsageError
 from gsr_rl.metrics.all_metrics import evaluate
 from gsr_rl.metrics.gap import NO_VOTE, paired_change, summarize
 from gsr_rl.metrics.logged import check_votes, val_metrics
+from gsr_rl.report import command
 from gsr_rl.report.results import WITHOUT_VOTE, Evaluation
 from gsr_rl.report.text import verdict
 from gsr_rl.stages.eval_table import table
@@ -61,6 +65,16 @@ def test_what_is_printed_says_why() -> None:
     assert verdict(evaluation) == f"base: {NO_VOTE}."
     assert evaluation.kinds == [WITHOUT_VOTE] * 3
     assert evaluation.kind_counts()[WITHOUT_VOTE] == 3
+
+
+def test_a_report_is_written_all_the_same(tmp_path: Path) -> None:
+    for name in ("base", "sft"):
+        write_episodes(tmp_path / "episodes" / f"{name}.jsonl", proofs())
+    command.main([str(tmp_path)])
+    (stage, _) = json.loads((tmp_path / "report.json").read_text())["stages"]
+    assert (stage["no_vote"], stage["refinement_gap"], stage["selfref@2"]) == (NO_VOTE, None, 1.0)
+    page = (tmp_path / "report.md").read_text()
+    assert f"base: {NO_VOTE}." in page and "vote wrong, and fixed: 0" in page
 
 
 def test_votes_of_nobody_are_not_compared() -> None:
