@@ -8,7 +8,7 @@ from typing import Any
 from data_prep.benchmarks import check_benchmarks, load_benchmarks
 from data_prep.problems import load_problems
 from gsr_rl.episode import CHAIN_MODELS, Problem, read_episodes, write_episodes
-from gsr_rl.errors import require
+from gsr_rl.errors import UsageError, require
 from gsr_rl.files import replacing
 from gsr_rl.generation.generate import Job
 from gsr_rl.generation.journal import Journal
@@ -78,14 +78,19 @@ def check(settings: Settings) -> None:
     else:
         check_benchmarks(settings.eval.benchmarks)
         check_reward_function(settings)
-        hint = "another name: the chain takes an evaluation of this name for its own"
-        require(settings.eval.name not in CHAIN_MODELS, "eval.name", settings.eval.name, hint)
     roles = roles_of(settings)
+    name = settings.eval.name or roles.title
+    is_chain_s = settings.eval.benchmarks is None and settings.eval.name is not None
+    hint = "another name: the chain takes an evaluation of this name for its own"
+    require(is_chain_s or name not in CHAIN_MODELS, "eval.name", name, hint)
     check_roles(settings, [role for role in roles.all() if role != roles.reward_model])
     if roles.reward_model is not None:  # by a server, whatever the backend is
         check_access(roles.reward_model)
     if settings.eval.tokenizer is not None:
         load_tokenizer(settings.eval.tokenizer)
+    path = settings.folder.problems(settings.eval.split)
+    if settings.eval.benchmarks is None and not path.is_file():
+        raise UsageError(f"{path}: no such file; `gsr-rl data` with this run_dir makes it, or set eval.benchmarks")
 
 
 def needs_device(settings: Settings) -> bool:

@@ -11,7 +11,9 @@ import psutil
 import pytest
 from composed import changed, composed
 
+from gsr_rl.episode import Episode, Response, write_episodes
 from gsr_rl.errors import UsageError
+from gsr_rl.report.runs import group, read_runs
 from gsr_rl.settings.compose import load_settings
 from gsr_rl.settings.settings import Settings
 from gsr_rl.settings.variants import share
@@ -104,6 +106,15 @@ def test_the_settings_of_another_composition_are_the_same(tmp_path: Path) -> Non
     (tmp_path / "run" / "data").mkdir()
     load_settings("gsr_qwen3_1_7b")
     claim(load_settings("quickstart_cpu", overrides))
+
+
+def test_runs_that_differ_in_their_seed_are_repeats_for_the_report(tmp_path: Path) -> None:
+    episode = Episode("x", "d", "P", "1", (Response("t", "1", True),))
+    for name, overrides in {"a": ["gsr.seed=1"], "b": ["gsr.seed=2"], "c": ["gsr.seed=1", "gsr.k=5"]}.items():
+        claim(settings_of(tmp_path / name, *overrides))
+        write_episodes(tmp_path / name / "episodes" / "base.jsonl", [episode])
+    groups = group(read_runs([tmp_path / name for name in "abc"]))
+    assert [[run.name for run in repeats.runs] for repeats in groups] == [["a", "b"], ["c"]]
 
 
 # --- processes --------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ ROWS = {
         ("{again},{exam}", [], "are both called sums; give the rows of one file another"),
         ("{long}", ["eval.tokenizer={model}"], "actor_rollout_ref.rollout.prompt_length=600: must be at least"),
         ("{exam}", ["eval.name=grpo"], "eval.name=grpo: must be another name"),
+        ("{exam}", ["eval.server.model=org/base"], "eval.name=base: must be another name"),  # by the model's name
         ("{exam}", ["eval.server.model=null"], "eval.server.model=None: must be the model's name at model=URL"),
         ("{exam}", ["eval.server.model=nobody"], "does not serve 'nobody', but toy; set eval.server.model"),
         (

@@ -118,7 +118,7 @@ def test_another_split_and_an_answer_that_was_given_before(run_dir: Path, model:
 
 
 def test_without_problems(tmp_path: Path, model: Path, engine: ScriptedEngine) -> None:
-    with pytest.raises(UsageError, match=r"data/held_out.jsonl: no such file") as raised:
+    with pytest.raises(UsageError, match=r"data/held_out.jsonl: no such file; `gsr-rl data`") as raised:
         evaluation(tmp_path / "run", None, f"model={model}")
     assert "\n" not in str(raised.value) and engine.models == []
     assert not (tmp_path / "run").exists()
