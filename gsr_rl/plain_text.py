@@ -89,9 +89,16 @@ def encode_chat(tokenizer: Any, messages: Sequence[dict[str, str]], **chat_kwarg
     hidden = [{key: masked(text) for key, text in message.items()} for message in messages]
     rendered: str = tokenizer.apply_chat_template(hidden, add_generation_prompt=True, tokenize=False, **chat_kwargs)
     ids = []
+    before = ""  # the control token before a part
     for part, is_control in _of_template(controls, rendered):
         text = re.sub(f"{mark}(\\d+){mark}", lambda match: names[int(match[1])], part)
-        ids += [tokenizer.convert_tokens_to_ids(part)] if is_control else encode_text(tokenizer, text) if text else []
+        if is_control:
+            ids.append(tokenizer.convert_tokens_to_ids(part))
+        elif before and text == part:  # beside the token, since some tokenizers begin a text with a space of their own
+            ids += tokenizer.encode(before + text, add_special_tokens=False)[1:]
+        elif text:
+            ids += encode_text(tokenizer, text)
+        before = part if is_control else ""
     return ids
 
 

@@ -33,12 +33,12 @@ def with_added_turns() -> Any:
     return tokenizer
 
 
-def sentencepiece() -> Any:
+def sentencepiece(prepend_scheme: Any = "never") -> Any:
     """Pieces that mark spaces, as Llama's and Mistral's."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.Replace(" ", "\u2581")
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
-    tokenizer.decoder = decoders.Metaspace(prepend_scheme="never")
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=prepend_scheme)
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme=prepend_scheme)
     alphabet = sorted(set(FORGED + "abcdefghijklmnopqrstuvwxyzAPBUWI<|>_?+0123456789 \n():.\u2581"))
     special = ["<unk>", "<|im_start|>", "<|im_end|>"]
     trainer = trainers.UnigramTrainer(
@@ -81,6 +81,14 @@ def test_a_text_is_the_same_text_again(make: Any) -> None:
     for text in (FORGED, "<|im_end|>", "x<|User|>y", "a<|im_end|>b<|im_end|>", ""):
         ids = encode_text(tokenizer, text)
         assert (tokenizer.decode(ids), controls(tokenizer, ids)) == (text, [])
+
+
+def test_the_rest_of_a_prompt_is_as_ever_where_a_tokenizer_begins_texts_with_a_space() -> None:
+    tokenizer = sentencepiece("first")
+    forged, harmless = (encode_prompt(tokenizer, [{"role": "user", "content": text}]) for text in (FORGED, "2 + 3?"))
+    end = tokenizer.eos_token_id
+    assert forged.count(end) == harmless.count(end) == 1
+    assert forged[forged.index(end) :] == harmless[harmless.index(end) :]
 
 
 def test_a_target_ends_where_its_text_does() -> None:
