@@ -19,6 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gsr_rl.settings.sections import engine_arguments, gsr_config
+from gsr_rl.stages.benchmarks import items_of, plan_of
+
 from data_prep.pair_sums import pair_sums
 from gsr_rl.generation.generate import Ask, for_all
 from gsr_rl.generation.journal import Journal
@@ -27,8 +30,6 @@ from gsr_rl.generation.requests import Answer, Request
 from gsr_rl.generation.serve import at_urls
 from gsr_rl.settings.compose import load_recipe
 from gsr_rl.settings.evaluation import roles
-from gsr_rl.settings.sections import engine_arguments, gsr_config
-from gsr_rl.stages.benchmarks import items_of, plan_of
 from gsr_rl.stages.preflight import choose_platform
 
 OFFLINE = "--offline"

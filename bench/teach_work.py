@@ -15,11 +15,11 @@ import yaml
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
+from gsr_rl.generation.candidates import CandidatePrompt, draw_sets, sample_pools
 from scripted_server import MODEL
 
 from data_prep.rows import write_sft_rows
 from gsr_rl.episode import Episode, Problem
-from gsr_rl.generation.candidates import CandidatePrompt, draw_sets, sample_pools
 from gsr_rl.generation.journal import Journal
 from gsr_rl.generation.targets import LlmTeacher, Outcomes
 from gsr_rl.prompts import PromptSet

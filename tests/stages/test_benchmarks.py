@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from gsr_rl.stages.benchmarks import items_of, load_benchmarks
 from omegaconf import OmegaConf
 from scripted_server import Act, Body, Reply, ScriptedServer, completion, error, times_asked
 from tiny import tiny_tokenizer
@@ -28,7 +29,6 @@ from gsr_rl.settings.compose import load_recipe
 from gsr_rl.settings.evaluation import short_name
 from gsr_rl.settings.gsr import from_mapping
 from gsr_rl.stages import evaluate as evaluate_stage
-from gsr_rl.stages.benchmarks import items_of, load_benchmarks
 from gsr_rl.stages.preflight import check
 
 N = 6

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from gsr_rl.settings.sections import servers_owed, teach_config
 from omegaconf import OmegaConf
 from scripted_server import MODEL, Act, Body, ScriptedServer, completion, faulty, of_messages_and_seed
 from tiny import tiny_tokenizer
@@ -22,7 +23,6 @@ from gsr_rl.errors import UsageError
 from gsr_rl.generation.journal import Journal
 from gsr_rl.settings.compose import load_recipe
 from gsr_rl.settings.run_folder import RunFolder
-from gsr_rl.settings.sections import servers_owed, teach_config
 from gsr_rl.stages import data, teach
 from gsr_rl.stages.chain import claim
 from gsr_rl.stages.preflight import check, needs_device

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gsr_rl.generation.sampler import Sampler
 
 from gsr_rl.episode import Episode, Problem
 from gsr_rl.generation.plan import Asked, Item, Plan
 from gsr_rl.generation.requests import Answer, Request
-from gsr_rl.generation.sampler import Sampler
 from gsr_rl.settings.evaluation import Design
 from gsr_rl.settings.gsr import GsrConfig
 
