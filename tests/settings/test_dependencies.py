@@ -78,6 +78,6 @@ def test_every_section_of_ours_and_of_verls_is_depended_on(config: dict[str, Any
     dependent = {key.partition(".")[0] for key, _ in leaves(config) if stages_of(key)}
     only_operational = operational - dependent
     assert only_operational == {
-        *("recipe", "run_dir", "skip_stages", "variants", "base_model"),
+        *("recipe", "run_dir", "skip_stages", "base_model"),
         *("ray_kwargs", "transfer_queue", "global_profiler"),
     }

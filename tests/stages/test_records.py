@@ -1,4 +1,4 @@
-"""A result belongs to what it was made from: settings, inputs, models; anything else is refused, and nothing changes."""
+"""A result belongs to what it was made from: settings, inputs, models; anything else is refused."""
 
 import json
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_the_contents_of_a_problem_file_belong_to_its_splits(root: Path, tmp_pat
 def test_added_and_removed_keys_are_changes(root: Path) -> None:
     records.claim(settings(root), "teach")
     added = settings(root, "+data.apply_chat_template_kwargs.enable_thinking=False")
-    with pytest.raises(UsageError, match="data.apply_chat_template_kwargs.enable_thinking: nothing -> False"):
+    with pytest.raises(UsageError, match=r"data.apply_chat_template_kwargs.enable_thinking: nothing -> False"):
         records.check(added, "teach")
     records.redo(added, "teach")
     records.claim(added, "teach")
@@ -140,7 +140,7 @@ def test_a_training_is_told_from_which_model_it_started(root: Path) -> None:
 
 def test_a_stage_is_not_started_on_results_of_other_settings(root: Path) -> None:
     records.claim(settings(root), "data")
-    with pytest.raises(UsageError, match="problems.train: 640 -> 10"):
+    with pytest.raises(UsageError, match=r"problems.train: 640 -> 10"):
         records.check_earlier(settings(root, "problems.train=10"), "train")
     records.check_earlier(settings(root, "data.train_batch_size=8"), "train")
 
