@@ -81,8 +81,8 @@ def _train(settings: Settings, stage: str, model: str, steps: int | None) -> Non
 def start_a_new_epoch(checkpoint: Path | None, per_epoch: int) -> None:
     """Before a training resumes at the end of an epoch: set aside the state of its data loader, which is at its end.
 
-    verl 0.9.1 loads that state and takes the empty rest of the old epoch for all of the next epoch, which is lost without
-    a word (verl#7401). Without the state it starts the next epoch, in the order that an undisturbed training has.
+    verl 0.9.1 loads that state, and takes the empty rest of the old epoch for all of the next epoch, which is lost
+    without a word (verl#7401). Without the state it starts the next epoch, in the order of an undisturbed training.
     """
     if checkpoint is not None and step_of(checkpoint) % per_epoch == 0:
         for state in checkpoint.glob("data_*.pt"):

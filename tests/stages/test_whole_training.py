@@ -38,8 +38,8 @@ def test_a_training_that_ended_early_is_an_error(tmp_path: Path) -> None:
     ("override", "said"),
     [
         ("trainer.save_freq=-1", "trainer.save_freq=-1: must be at least 1"),
-        ("actor_rollout_ref.actor.checkpoint.save_contents=[model]", "actor.checkpoint.save_contents=['model']: must be"),
-        ("sft.checkpoint.save_contents=[model,optimizer]", "sft.checkpoint.save_contents=['model', 'optimizer']: must be"),
+        ("actor_rollout_ref.actor.checkpoint.save_contents=[model]", "actor.checkpoint.save_contents=['model']: must"),
+        ("sft.checkpoint.save_contents=[model,extra]", "sft.checkpoint.save_contents=['model', 'extra']: must be"),
     ],
 )
 def test_a_training_that_would_keep_nothing_is_refused(override: str, said: str) -> None:
