@@ -2,9 +2,9 @@
 
     python bench/chain_kill.py FOLDER [key=value ...]
 
-Killed are the chain and the stage's command; whatever else they started has to end by itself. Exit code 1 if anything
-of a killed start is still there a minute later, if a step was logged twice or not at all, or if a training has two W&B
-runs.
+The chain and the stage's command are killed; whatever else they started has to end by itself. Exit code 1 if anything
+of a killed start is still there a minute later, if a step was logged twice or not at all, if a training has two W&B
+runs, or if a journal holds an answer twice.
 """
 
 import json
@@ -19,18 +19,19 @@ from typing import TextIO
 
 import psutil
 
+from gsr_rl.files import read_jsonl
 from gsr_rl.stages.logs import read_logs
 
-# Stage, the result of the one before it, and what it prints when it is under way.
+# A stage, the result of the stage before it, and what the stage prints when it is under way.
 MOMENTS = (
     ("data", "", "gsr-rl run: data"),
     ("warmup", "data/dev.parquet", r"step:[3-9] "),
-    ("teach", "warmup/model", r"problems sampled"),
+    ("teach", "warmup/model", r"gsr-rl teach: candidates: [1-9]"),
     ("sft", "teach/train.parquet", r"step:[5-9] "),
-    ("eval of base", "sft/model", r"problems sampled"),
-    ("eval of sft", "episodes/base.jsonl", r"problems sampled"),
+    ("eval of base", "sft/model", r"gsr-rl eval: [1-9]\d* of .*requests/s"),
+    ("eval of sft", "episodes/base.jsonl", r"gsr-rl eval: [1-9]\d* of .*requests/s"),
     ("train", "episodes/sft.jsonl", r"step:[3-9] "),
-    ("eval of grpo", "model", r"problems sampled"),
+    ("eval of grpo", "model", r"gsr-rl eval: [1-9]\d* of .*requests/s"),
     ("report", "episodes/grpo.jsonl", "gsr-rl run: report"),
 )
 MARK = "CHAIN_KILL"
@@ -43,7 +44,7 @@ def start(arguments: list[str], mark: str, log: TextIO) -> subprocess.Popen[byte
 
 
 def of_start(mark: str) -> list[psutil.Process]:
-    """All living processes that descend from the start `mark`, whoever is their parent by now."""
+    """All living processes that descend from the start `mark`, whatever their parent is by now."""
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
         try:
@@ -55,7 +56,7 @@ def of_start(mark: str) -> list[psutil.Process]:
 
 
 def reach(process: subprocess.Popen[bytes], log: Path, result: Path, text: str) -> None:
-    """Wait until `result` is there, and `text` printed since."""
+    """Wait until `result` is there and `text` has been printed since."""
     since = 0 if result.exists() else None
     while process.poll() is None:
         if since is None and result.exists():
@@ -67,19 +68,19 @@ def reach(process: subprocess.Popen[bytes], log: Path, result: Path, text: str) 
 
 
 def kill(process: subprocess.Popen[bytes], mark: str) -> tuple[float, list[str]]:
-    """Kill chain and stage; seconds until nothing of them is left, and what is left a minute later."""
+    """Kill chain and stage; returns the seconds until nothing of them is left, and what is left a minute later."""
     stages = psutil.Process(process.pid).children()
-    for one in (process, *stages):
-        one.kill()
+    for victim in (process, *stages):
+        victim.kill()
     process.wait()
     began = time.monotonic()
     while (left := of_start(mark)) and time.monotonic() - began < LEFT_S:
         time.sleep(0.2)
-    return time.monotonic() - began, [one.name() for one in left]
+    return time.monotonic() - began, [left_over.name() for left_over in left]
 
 
 def faults(root: Path) -> list[str]:
-    """What is not as in an undisturbed run."""
+    """The differences from an undisturbed run."""
     found: list[str] = []
     for stage in ("warmup", "sft", "train"):
         folder = root / stage
@@ -90,6 +91,10 @@ def faults(root: Path) -> list[str]:
         ids = {path.name.split("-")[-1] for path in folder.glob("wandb/offline-run-*")}
         if len(ids) != 1:
             found.append(f"{stage}: W&B runs {sorted(ids)}")
+    for journal in (root / "teach" / "answers.jsonl", *root.glob("eval/*.answers.jsonl")):
+        keys = [row["key"] for _, row in read_jsonl(journal)]
+        if len(set(keys)) < len(keys):
+            found.append(f"{journal}: {len(keys) - len(set(keys))} answers twice")
     stages = [stage["name"] for stage in json.loads((root / "report.json").read_text())["stages"]]
     return found if stages == ["base", "sft", "grpo"] else [*found, f"report of {stages}"]
 

@@ -2,11 +2,11 @@
 
     python bench/eval_throughput.py [--recipe quickstart_cpu] [--problems 128] [--rounds 2] [key=value ...]
 
-First the way of `eval`: a server, the client, a journal, refinements as soon as a problem's candidates are in. Then
-`LLM.generate` of vLLM, with the same arguments, gets the very requests that the server got, all at once. Start-up and
-loading are in neither. Each is done `--rounds` times in turn, each time anew; the ratio is of the best of either.
-`--seeds 0` leaves out the requests' seeds where the offline engine gets them, which is what it would do on its own.
-key=value are those of `gsr-rl eval`, such as model=PATH.
+First the way of `eval`: the plan, the recipe's `generation.backend` and a journal. Then `LLM.generate` of vLLM, with
+the same arguments, gets the same requests, all at once. Start-up and loading do not count. Each is done `--rounds`
+times in turn, each time in a process of its own; the ratio compares the best of each. `--seeds 0` leaves the requests'
+seeds out for the offline engine, which would set none itself. key=value are overrides as for `gsr-rl eval`, such as
+model=PATH and generation.backend=server.
 """
 
 import argparse
@@ -19,25 +19,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gsr_rl.settings.sections import engine_arguments, gsr_config
-from gsr_rl.stages.benchmarks import items_of, plan_of
-
 from data_prep.pair_sums import pair_sums
-from gsr_rl.generation.generate import Ask, for_all
+from gsr_rl.generation.generate import Ask, Job
 from gsr_rl.generation.journal import Journal
-from gsr_rl.generation.plan import Item
+from gsr_rl.generation.plan import PlanItem, plan_items
 from gsr_rl.generation.requests import Answer, Request
-from gsr_rl.generation.serve import at_urls
-from gsr_rl.settings.compose import load_recipe
-from gsr_rl.settings.evaluation import roles
-from gsr_rl.stages.preflight import choose_platform
+from gsr_rl.generation.roles import backend_of
+from gsr_rl.settings.compose import load_settings
+from gsr_rl.settings.settings import Settings
+from gsr_rl.stages.evaluate import plan_of, roles_of
+from gsr_rl.stages.platform import choose_platform
 
-OFFLINE = "--offline"
+EVAL, OFFLINE = "--eval", "--offline"  # first arguments of the processes that measure
 
 
 def main() -> None:
     if sys.argv[1:2] == [OFFLINE]:
-        return offline(Path(sys.argv[2]))
+        return print(offline(Path(sys.argv[2])))
+    if sys.argv[1:2] == [EVAL]:
+        folder, n, recipe, *overrides = sys.argv[2:]
+        return print(by_eval(choose_platform(load_settings(recipe, overrides)), int(n), Path(folder)))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="quickstart_cpu")
     parser.add_argument("--problems", type=int, default=128)
@@ -45,74 +46,72 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     options = parser.parse_args()
+    choose_platform(load_settings(options.recipe, options.overrides))  # for the processes that follow
+    rates: dict[str, list[float]] = {EVAL: [], OFFLINE: []}
     with tempfile.TemporaryDirectory() as folder:
-        config = load_recipe(options.recipe, ["benchmarks=[knights_knaves]", *options.overrides])
-        choose_platform(config)
-        served_rates, offline_rates = [], []
         for number in range(options.rounds):
             work = Path(folder) / str(number)
-            served_rates.append(served(config, options.problems, work))
+            work.mkdir()
+            rates[EVAL].append(rate_of(EVAL, str(work), str(options.problems), options.recipe, *options.overrides))
             if not options.seeds:
                 drop_seeds(work / "work.json")
-            done = subprocess.run([sys.executable, __file__, OFFLINE, str(work)], check=True, stdout=subprocess.PIPE)
-            offline_rates.append(float(done.stdout.split()[-1]))
+            rates[OFFLINE].append(rate_of(OFFLINE, str(work)))
             print(
-                f"round {number + 1}: eval {served_rates[-1]:.0f}, offline {offline_rates[-1]:.0f} tokens/s", flush=True
+                f"round {number + 1}: eval {rates[EVAL][-1]:.0f}, offline {rates[OFFLINE][-1]:.0f} tokens/s", flush=True
             )
-    ratio = max(served_rates) / max(offline_rates)
-    print(f"eval {max(served_rates):.0f}, offline {max(offline_rates):.0f} tokens/s: {100 * ratio:.0f} %")
+    best, reference = max(rates[EVAL]), max(rates[OFFLINE])
+    print(f"eval {best:.0f}, offline {reference:.0f} tokens/s: {100 * best / reference:.0f} %")
 
 
-def served(config: Any, n: int, folder: Path) -> float:
-    """Tokens per second as `gsr-rl eval` has them; leaves the requests and the engine's arguments in `folder`."""
-    gsr, asked = gsr_config(config), roles(config)
+def rate_of(*arguments: str) -> float:
+    """The last word that a process of this script prints."""
+    done = subprocess.run([sys.executable, __file__, *arguments], check=True, stdout=subprocess.PIPE)
+    return float(done.stdout.split()[-1])
+
+
+def by_eval(settings: Settings, n: int, folder: Path) -> float:
+    """Tokens per second of `gsr-rl eval`; leaves the requests and the engine's arguments in `folder`."""
+    roles = roles_of(settings)
     problems = pair_sums(n, seed=1, numbers=3, largest=30)
-    plan, items = plan_of(config, asked, [one.problem for one in problems]), items_of([problems], 1, 0)
-    engine = engine_arguments(config, int(config.actor_rollout_ref.rollout.prompt_length) + gsr.max_response_tokens)
-    made: list[Request] = []
-    tokens: list[int] = []
+    plan = plan_of(settings, roles, [problem.problem for problem in problems])
+    made: dict[str, tuple[Request, int]] = {}  # a backend may ask for an answer again that is in the journal
 
-    async def work(ask: Ask, item: Item) -> None:
+    async def work(ask: Ask, item: PlanItem) -> None:
         async def noted(request: Request) -> Answer:
             answer = await ask(request)
-            made.append(request)
-            tokens.append(answer.tokens)
+            made[request.key] = request, answer.tokens
             return answer
 
         await plan.generate(noted, item)
 
-    warm_up = [Item(one) for one in pair_sums(8, seed=2, numbers=3, largest=40)]
+    warm_up = plan_items(pair_sums(8, seed=2, numbers=3, largest=40))
     with (
-        at_urls(asked.model.served, engine, folder / "server.log") as there,
+        backend_of(settings, roles.model, settings.longest_request, folder / "server.log") as backend,
         Journal(folder / "warm.jsonl") as warm,
         Journal(folder / "answers.jsonl") as journal,
     ):
-        for_all(there, warm, warm_up, plan.generate, what="warm-up")
+        backend(warm, Job("warm-up", warm_up, plan.generate, len(warm_up)))
         start = time.perf_counter()
-        for_all(there, journal, items, work, what="eval", total=n)
+        backend(journal, Job("eval", plan_items(problems), work, n))
         seconds = time.perf_counter() - start
-        # Those of the pool are asked for once, and taken from the journal when the sets are made.
-        unique = {request.key: (request, count) for request, count in zip(made, tokens, strict=True)}
-    model = {**engine, **{key: value for key, value in asked.model.served.engine.items() if key != "served_model_name"}}
-    work_of = {
-        "model": str(asked.model.served.model),
-        "engine": model,
-        "bodies": [r.body() for r, _ in unique.values()],
-    }
-    (folder / "work.json").write_text(json.dumps(work_of))
-    generated = sum(count for _, count in unique.values())
-    print(f"eval: {len(unique)} requests, {generated} tokens, {seconds:.1f} s", file=sys.stderr)
+    served = roles.model.served
+    engine = {**settings.engine_arguments(settings.longest_request), **served.engine}
+    bodies = [request.body() for request, _ in made.values()]
+    (folder / "work.json").write_text(json.dumps({"model": served.model, "engine": engine, "bodies": bodies}))
+    generated = sum(tokens for _, tokens in made.values())
+    print(f"eval: {len(made)} requests, {generated} tokens, {seconds:.1f} s", file=sys.stderr)
     return generated / seconds
 
 
 def drop_seeds(path: Path) -> None:
+    """Take the seeds out of the requests."""
     work = json.loads(path.read_text())
     work["bodies"] = [{**body, "seed": None} for body in work["bodies"]]
     path.write_text(json.dumps(work))
 
 
-def offline(folder: Path) -> None:
-    """Print the tokens per second of `LLM.generate` on the requests in `folder`."""
+def offline(folder: Path) -> float:
+    """Tokens per second of `LLM.generate` on the requests in `folder`."""
     from vllm import LLM, SamplingParams, TokensPrompt
 
     work = json.loads((folder / "work.json").read_text())
@@ -122,16 +121,16 @@ def offline(folder: Path) -> None:
         prompts = [TokensPrompt(prompt_token_ids=body["prompt"]) for body in bodies]
         names = ("temperature", "top_p", "top_k", "max_tokens", "seed")
         params = [SamplingParams(**{name: body[name] for name in names if name in body}) for body in bodies]
-        return sum(len(one.token_ids) for out in llm.generate(prompts, params, use_tqdm=False) for one in out.outputs)
+        outputs = llm.generate(prompts, params, use_tqdm=False)
+        return sum(len(completion.token_ids) for output in outputs for completion in output.outputs)
 
-    generate(
-        [{**body, "prompt": [*body["prompt"][::-1]]} for body in work["bodies"][:48]]
-    )  # warm-up, and no shared prefixes
+    # A warm-up that shares no prefix with the requests.
+    generate([{**body, "prompt": [*body["prompt"][::-1]]} for body in work["bodies"][:48]])
     start = time.perf_counter()
     tokens = generate(work["bodies"])
     seconds = time.perf_counter() - start
     print(f"offline: {len(work['bodies'])} requests, {tokens} tokens, {seconds:.1f} s", file=sys.stderr)
-    print(tokens / seconds)
+    return tokens / seconds
 
 
 if __name__ == "__main__":

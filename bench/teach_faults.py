@@ -17,7 +17,7 @@ from teach_work import K, work
 
 from data_prep.rows import read_sft_rows
 
-sys.path.append(str(Path(__file__).parent.parent / "tests"))
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
 
 from scripted_server import ScriptedServer, faulty, times_asked
 
@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--faults", type=float, default=0.3)
     parser.add_argument("--concurrency", type=int, default=64)
     options = parser.parse_args()
-    n, owed = options.problems, options.problems * (K + 2)
+    n, wanted = options.problems, options.problems * (K + 2)
     with tempfile.TemporaryDirectory() as folder:
         with ScriptedServer() as sound:
             whole = work([sound.url], Path(folder) / "sound", n, options.concurrency)
@@ -39,12 +39,12 @@ def main() -> int:
         kinds = Counter(row.kind for row in read_sft_rows(done.rows))
         same = done.rows.read_bytes() == whole.rows.read_bytes()
     different = len(times_asked(server.bodies))
-    print(f"{n} problems x ({K} candidates + 2 targets) = {owed} answers owed, {options.faults:.0%} of the calls fail")
+    print(f"{n} problems x ({K} candidates + 2 targets) = {wanted} answers, {options.faults:.0%} of the calls fail")
     print(f"answers in the journal  {done.answers}, of {different} different requests")
     print(f"rows                    {kinds['direct']} direct, {kinds['refine']} refinement")
-    print(f"requests that were sent {server.seen}, {server.seen / owed:.2f} for each answer, in {seconds:.0f} s")
+    print(f"requests that were sent {server.seen}, {server.seen / wanted:.2f} for each answer, in {seconds:.0f} s")
     print(f"same rows in the same order as from a server that never fails: {'yes' if same else 'NO'}")
-    right = same and done.answers == different == owed and kinds["direct"] == kinds["refine"] == n
+    right = same and done.answers == different == wanted and kinds["direct"] == kinds["refine"] == n
     return 0 if right else 1
 
 

@@ -1,9 +1,10 @@
-"""Distillation that is killed with SIGKILL at random moments and started again: the same rows, and what is paid twice.
+"""Distillation that is killed with SIGKILL at random moments and resumed: are the rows the same, what is paid twice?
 
     python bench/teach_kill.py [--problems 300] [--kills 20] [--concurrency 32]
 
 Each start is a process of its own, killed from outside up to 50 ms after a random number of its requests. Exit code 1
-if the rows differ from those of an undisturbed run, or if the server saw more than was owed plus kills x concurrency.
+if the rows differ from those of an undisturbed run, or if the server saw more than one request for each answer plus
+kills x concurrency.
 """
 
 import argparse
@@ -17,16 +18,16 @@ from pathlib import Path
 
 from teach_work import K, work
 
-sys.path.append(str(Path(__file__).parent.parent / "tests"))
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
 
 from scripted_server import Act, Body, ScriptedServer, of_messages_and_seed
 
-# Of a request, so that many are under way when the process dies.
+# A request takes this long, so that many are in flight when the process dies.
 DELAY_S = 0.02
 
 
 class Killer:
-    """The server's handler, which ends the process at work when it has asked so many times."""
+    """The server's handler. It kills the process at work after `left` requests."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
@@ -41,6 +42,7 @@ class Killer:
 
 
 def lines(journal: Path) -> int:
+    """Number of lines in a journal."""
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
@@ -52,7 +54,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = random.Random(options.seed)
-    owed, killed = options.problems * (K + 2), 0
+    wanted, killed = options.problems * (K + 2), 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with ScriptedServer() as server:
@@ -63,8 +65,8 @@ def main() -> int:
         with ScriptedServer(killer, delay=DELAY_S) as server:
             while True:
                 kills_left = options.kills - killed
-                # So that on average all starts do as much; the last one is not killed.
-                share = (owed - lines(journal)) // (kills_left + 1)
+                # On average all starts do equally much; the last one is not killed.
+                share = (wanted - lines(journal)) // (kills_left + 1)
                 killer.left = rng.randint(1, max(1, 2 * share)) if kills_left else 0
                 killer.process = subprocess.Popen(
                     [*command, server.url, f"--folder={folder / 'killed'}", *settings], stderr=subprocess.DEVNULL
@@ -77,12 +79,12 @@ def main() -> int:
         rows = folder / "killed" / "rows.parquet"
         same = rows.read_bytes() == whole.rows.read_bytes()
         written = lines(journal)
-    most = owed + killed * options.concurrency
-    print(f"{options.problems} problems x ({K} candidates + 2 targets) = {owed} answers owed, killed {killed} times")
+    most = wanted + killed * options.concurrency
+    print(f"{options.problems} problems x ({K} candidates + 2 targets) = {wanted} answers, killed {killed} times")
     print(f"{written} lines in the journal")
     print(f"same rows in the same order as from an undisturbed run: {'yes' if same else 'NO'}")
-    print(f"the server saw {server.seen} requests; owed + kills x concurrency = {most}")
-    return 0 if same and written == owed and server.seen <= most else 1
+    print(f"the server saw {server.seen} requests; answers + kills x concurrency = {most}")
+    return 0 if same and written == wanted and server.seen <= most else 1
 
 
 if __name__ == "__main__":

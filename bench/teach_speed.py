@@ -2,8 +2,8 @@
 
     python bench/teach_speed.py [--requests 20000] [--concurrency 256]
 
-The client is bound to one core, the server to another. Besides the rate by the clock the rate by the client's own
-processor time is printed, which other work on the machine does not change. Every answer is fsynced before it counts.
+The client is bound to one core, the server to another. Two rates are printed: by the clock, and by the client's own
+processor time, which other work on the machine does not change. Every answer is fsynced before it counts.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from gsr_rl.generation.generate import Ask, for_all
+from gsr_rl.generation.generate import Ask, Job, ask_servers
 from gsr_rl.generation.journal import Journal
 from gsr_rl.generation.requests import Request
 from gsr_rl.settings.served import Served
@@ -45,8 +45,9 @@ def main() -> None:
 
 
 def measure(url: str, n: int, concurrency: int) -> None:
+    """Print memory and rates of n requests."""
     process = psutil.Process()
-    served = Served([url], "toy", "TEACH_DRILL_KEY", concurrency, 60.0, 1.0, None, None, {}, {})
+    served = Served(urls=[url], model="toy", api_key_env="TEACH_DRILL_KEY", concurrency=concurrency, timeout_s=60.0)
     marks: list[tuple[int, float, float, float]] = []  # requests taken, MB, wall, processor seconds
 
     def mark(taken: int) -> None:
@@ -63,12 +64,12 @@ def measure(url: str, n: int, concurrency: int) -> None:
         await ask(request)
 
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "answers.jsonl") as journal:
-        for_all(served, journal, requests(), work, what="speed", total=n)
+        ask_servers(served, journal, Job("speed", requests(), work, n))
         mark(n)
         assert len(journal) == n
     for taken, rss, *_ in marks:
         print(f"{taken:8} requests  {rss:6.0f} MB")
-    # Without the start: connections are made, modules are loaded.
+    # The start does not count: connections are made, modules are loaded.
     (first, _, start, cpu_start), (last, _, end, cpu_end) = marks[1], marks[-1]
     print(f"{psutil.cpu_count()} cores, load {psutil.getloadavg()[0]:.1f}; concurrency {concurrency}")
     print(f"{(last - first) / (end - start):.0f} requests/s by the clock")

@@ -1,31 +1,31 @@
-"""The two phases of `gsr-rl teach` on generated problems, without a tokenizer: what the drills beside it run.
+"""The two phases of `gsr-rl teach` on generated problems, without a tokenizer: the work that the drills beside it do.
 
     python bench/teach_work.py URL... --folder DIR [--problems 300] [--concurrency 32]
 
-writes DIR/rows.parquet, and goes on from DIR/answers.jsonl if it was interrupted.
+writes DIR/rows.parquet. If it was interrupted, it resumes from DIR/answers.jsonl.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-import yaml
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
 
-sys.path.append(str(Path(__file__).parent.parent / "tests"))
-
-from gsr_rl.generation.candidates import CandidatePrompt, draw_sets, sample_pools
 from scripted_server import MODEL
 
 from data_prep.rows import write_sft_rows
 from gsr_rl.episode import Episode, Problem
+from gsr_rl.generation.candidate_sets import draw_sets
+from gsr_rl.generation.generate import ask_servers
 from gsr_rl.generation.journal import Journal
+from gsr_rl.generation.plan import ModelAccess, Plan, sample_pools
 from gsr_rl.generation.targets import LlmTeacher, Outcomes
 from gsr_rl.prompts import PromptSet
-from gsr_rl.settings.gsr import from_mapping
-from gsr_rl.settings.recipes import recipes_dir
-from gsr_rl.settings.teach import TeachConfig
+from gsr_rl.settings.evaluation import Design
+from gsr_rl.settings.teach import Teach
 from rewards.answers import equivalent, extract_answer
 
 K = 4
@@ -33,7 +33,7 @@ K = 4
 
 @dataclass(frozen=True)
 class Done:
-    """What is in a folder after a run."""
+    """The contents of a folder after a run."""
 
     rows: Path
     answers: int
@@ -41,24 +41,39 @@ class Done:
 
 
 def judge(problem: Problem, text: str) -> bool:
+    """Whether a response is right."""
     return equivalent(extract_answer(text) or "", problem.gold)
 
 
 def work(urls: Sequence[str], folder: Path, n: int, concurrency: int, timeout_s: float = 10.0) -> Done:
-    """K candidates, a direct solution and a refinement of each of n problems."""
+    """K candidates, a direct solution and a refinement for each of n problems."""
     problems = [Problem(str(i), "drill", f"Problem {i}: which digit?", str(i % 10)) for i in range(n)]
-    # The recipes' defaults, and what differs here.
-    section = yaml.safe_load((recipes_dir() / "base.yaml").read_text())["teach"]
-    section |= {"teacher": "llm", "keep": "all", "refine_weight": 0.5}
-    for role in ("student", "llm"):
-        section[role] |= {"urls": list(urls), "model": MODEL, "concurrency": concurrency, "timeout_s": timeout_s}
-        section[role] |= {"retry_s": 0.05, "api_key_env": "TEACH_DRILL_KEY"}
-    teach = from_mapping(TeachConfig, section, "teach")
+    served = {"urls": list(urls), "model": MODEL, "concurrency": concurrency, "timeout_s": timeout_s}
+    served |= {"retry_s": 0.05, "api_key_env": "TEACH_DRILL_KEY"}
+    teach = Teach.of({"teacher": "llm", "keep": "all", "student": served, "llm": served}, "teach")
     prompts = PromptSet()
-    teacher = LlmTeacher(teach, prompts, prompts, 0, judge)
+    student = ModelAccess(
+        name=MODEL,
+        prompts=prompts,
+        tokenizer=None,
+        by_tokens=False,
+        max_tokens=0,
+        chat_kwargs={},
+        candidate={"temperature": 1.0, "max_tokens": 64},
+        refinement={},
+    )
+    plan = Plan(design=Design([K], K), model=student, refiner=student, judge=judge, seed=0)
+    teacher = LlmTeacher(
+        teach=teach,
+        model=MODEL,
+        prompts=prompts,
+        teacher_prompts=prompts,
+        run_seed=0,
+        judge=judge,
+        backend=partial(ask_servers, teach.llm),
+    )
     with Journal(folder / "answers.jsonl") as journal:
-        ask = CandidatePrompt(prompts, {"temperature": 1.0, "max_tokens": 64}, 0)
-        pools = list(sample_pools(teach.student, journal, problems, ask, K, judge))
+        pools = list(sample_pools(plan, partial(ask_servers, teach.student), journal, problems))
         rows, outcomes = teacher.rows(journal, problems, [_set(pool) for pool in pools])
         write_sft_rows(folder / "rows.parquet", rows)
         return Done(folder / "rows.parquet", len(journal), outcomes)
@@ -66,7 +81,7 @@ def work(urls: Sequence[str], folder: Path, n: int, concurrency: int, timeout_s:
 
 def _set(pool: Episode) -> Episode:
     (order,) = draw_sets(K, K, 1, 0, pool.id)
-    return Episode(pool.id, pool.dataset, pool.problem, pool.gold, tuple(pool.candidates[i] for i in order))
+    return replace(pool, candidates=tuple(pool.candidates[i] for i in order))
 
 
 def main() -> None:

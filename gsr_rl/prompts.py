@@ -102,7 +102,7 @@ class PromptSet(Section):
     cut_off_mark: str = "[cut off]"
     """Text that stands where a candidate's text is missing."""
     system: str = ""
-    """System message; empty for none."""
+    """System message; empty for none. In the rollout, a training row's own system message takes its place."""
 
     @model_validator(mode="after")
     def _check_fields(self) -> Self:

@@ -15,7 +15,7 @@ settings.load_profile("patient")
 
 @pytest.fixture(scope="session", autouse=True)
 def patient_pool() -> None:
-    """Nor does it make the verifier's workers late: their limit is processor time."""
+    """A busy machine does not make the verifier's workers late either: their limit is processor time."""
     from rewards.pool import shared
 
     shared.wall_seconds = 120.0
@@ -40,9 +40,9 @@ def quickstart() -> Any:
     """The quickstart's configuration as verl's trainer gets it; copy it before changing it."""
     from omegaconf import OmegaConf
 
-    from gsr_rl.settings.compose import load_recipe, rl_config
+    from gsr_rl.settings.compose import load_settings, rl_config
 
-    config = rl_config(load_recipe("quickstart_cpu"))
+    config = rl_config(load_settings("quickstart_cpu"))
     OmegaConf.resolve(config)
     return config
 

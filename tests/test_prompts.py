@@ -1,13 +1,19 @@
-"""The prompts, and fitting candidates into the refinement prompt's budget, with a real tokenizer."""
+"""The prompts, fitting candidates into the refinement prompt's budget, and token ids, with a real tokenizer."""
 
+import hashlib
 import itertools
+import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import DictConfig
+from rollout import Request, make_config, make_row, run_loop
 from tiny import tiny_tokenizer
 
 from gsr_rl.errors import UsageError
@@ -18,8 +24,11 @@ from gsr_rl.prompts import (
     fair_share,
     final_text,
     fit_refine_prompt,
+    problem_of,
+    shown_order,
     shuffled_order,
 )
+from gsr_rl.verl_plugin.sft_dataset import encode_row
 
 MARK = "[cut off]"
 PROMPTS = PromptSet(direct="{problem}", refine="P: {problem}\n{candidates}\nBetter:", candidate="({index}) {text}")
@@ -64,8 +73,9 @@ def test_a_value_is_never_searched_for_fields() -> None:
     ],
 )
 def test_a_template_without_its_field_is_refused(name: str, template: str, missing: str) -> None:
-    with pytest.raises(UsageError, match=rf"gsr\.prompts\.{name}: the field \{missing[:-1]}\}} is missing"):
-        PromptSet(**{name: template})
+    wanted = rf"gsr\.prompts\.{name}='.*': must be a template with {re.escape(missing)} in it"
+    with pytest.raises(UsageError, match=wanted):
+        PromptSet.of({name: template}, "gsr.prompts")
 
 
 def test_the_system_message_is_there_where_there_is_one() -> None:
@@ -74,11 +84,61 @@ def test_the_system_message_is_there_where_there_is_one() -> None:
     assert system == [{"role": "system", "content": "Solve."}, {"role": "user", "content": "hi"}]
 
 
+def test_messages_of_both_stages() -> None:
+    prompts = PromptSet(system="Solve.", direct="{problem}", refine="P: {problem}\n{candidates}", candidate="{text}")
+    assert prompts.direct_messages("2 + 3?") == prompts.messages("2 + 3?")
+    assert prompts.refine_messages("2 + 3?", ["5", "6"]) == prompts.messages("P: 2 + 3?\n5\n\n6")
+
+
+def test_another_system_message() -> None:
+    prompts = PromptSet(system="Solve.", direct="Q: {problem}")
+    assert prompts.with_system(None) == prompts
+    assert prompts.with_system("Be brief.") == PromptSet(system="Be brief.", direct="Q: {problem}")
+
+
+# The problem of a row
+
+SYSTEM, USER, OTHER = ({"role": role, "content": role} for role in ("system", "user", "assistant"))
+
+
+@pytest.mark.parametrize(
+    ("messages", "problem", "system"),
+    [
+        ([USER], "user", None),
+        ([SYSTEM, USER], "user", "system"),
+        ([USER | {"content": "an example"}, OTHER, USER], "user", None),
+        ([USER, OTHER], "user", None),
+        ([USER, SYSTEM], "user", "system"),
+        ([SYSTEM | {"content": "earlier"}, SYSTEM, USER], "user", "system"),
+        ([SYSTEM | {"content": ""}, {"role": "system", "content": None}, USER], "user", None),
+        ((USER | {"name": "x"},), "user", None),
+        ([USER | {"content": ""}], "", None),
+    ],
+)
+def test_the_problem_is_the_last_user_message(messages: Any, problem: str, system: str | None) -> None:
+    assert problem_of(messages) == (problem, system)
+
+
+@pytest.mark.parametrize("messages", [[], [SYSTEM, OTHER], None, "user", 7, ["user"], [{"content": "user"}]])
+def test_a_row_without_a_user_message_is_refused(messages: Any) -> None:
+    with pytest.raises(UsageError, match="'prompt' holds no text in a user message"):
+        problem_of(messages)
+
+
+@pytest.mark.parametrize("content", [None, 5, [{"type": "text", "text": "2 + 3?"}]])
+def test_a_message_that_is_no_text_is_refused(content: Any) -> None:
+    with pytest.raises(UsageError, match="'prompt' holds no text in a user message"):
+        problem_of([USER, {"role": "user", "content": content}])
+    if content is not None:
+        with pytest.raises(UsageError, match="'prompt' holds a system message that is no text"):
+            problem_of([USER, {"role": "system", "content": content}])
+
+
 @pytest.mark.parametrize(("thinking", "ending"), [(False, "assistant\n"), (True, "assistant\n<think>\n")])
 def test_a_prompt_ends_with_the_generation_prompt(request: pytest.FixtureRequest, thinking: bool, ending: str) -> None:
     tokenizer = request.getfixturevalue("thinking_tokenizer" if thinking else "tokenizer")
     ids = encode_prompt(tokenizer, PROMPTS.messages("2 + 3?"))
-    assert all(isinstance(one, int) for one in ids)
+    assert all(isinstance(token_id, int) for token_id in ids)
     assert tokenizer.decode(ids) == f"<|im_start|>user\n2 + 3?<|im_end|>\n<|im_start|>{ending}"
 
 
@@ -116,6 +176,15 @@ def test_the_order_is_the_same_in_another_process() -> None:
     assert done.stdout.strip() == str(shuffled_order(9, 3, 1, "id-7", "order"))
 
 
+def test_the_shown_order_is_that_of_all_runs_so_far() -> None:
+    assert shown_order(6, 7, "p0") == shown_order(6, 7, "p0", 0) == [0, 2, 5, 3, 1, 4]
+    assert shown_order(6, 7, "p0", 1) == [0, 3, 2, 4, 1, 5]
+    assert shown_order(6, 7, "p0", 5) == [2, 3, 0, 4, 5, 1]
+    # The key, written out: journals hold answers to prompts in these orders.
+    assert shown_order(6, 7, "p0") == shuffled_order(6, 7, "eval", "p0", "order")
+    assert shown_order(6, 7, "p0", 5) == shuffled_order(6, 7, "eval", "p0", "order", 5)
+
+
 # Sharing a budget
 
 
@@ -139,7 +208,7 @@ def test_shares_worked_out_by_hand(lengths: list[int], budget: int, granted: lis
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=4), st.integers(0, 14))
 def test_shares_against_brute_force(lengths: list[int], budget: int) -> None:
-    """Max-min fair: of all ways to share, the one whose smallest share is largest, then the next smallest, ..."""
+    """Max-min fair: the way to share whose smallest share is largest, then the next smallest, and so on."""
     ways = itertools.product(*(range(length + 1) for length in lengths))
     best = max(sorted(way) for way in ways if sum(way) <= budget)
     assert sorted(fair_share(lengths, budget)) == best
@@ -156,7 +225,7 @@ def test_shares_are_within_budget_fair_and_monotone(lengths: list[int], budget: 
     assert [grant for _, grant in pairs] == sorted(granted)
     assert sum(granted) == min(budget, sum(lengths))  # nothing is left over
     more = fair_share(lengths, budget + 1)
-    assert all(one <= other for one, other in zip(granted, more, strict=True))
+    assert all(before <= after for before, after in zip(granted, more, strict=True))
 
 
 # Fitting
@@ -217,7 +286,7 @@ def test_it_fits_with_a_thinking_template(thinking_tokenizer: Any) -> None:
     assert len(ids) <= 150
     assert "a thought" not in text
     assert text.endswith("<|im_start|>assistant\n<think>\n")
-    assert all(one.startswith(MARK) for one in shown) and shown[1].endswith(MARK)
+    assert all(text.startswith(MARK) for text in shown) and shown[1].endswith(MARK)
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=150)
@@ -234,3 +303,78 @@ def test_any_text_fits_whole_or_marked(problem: str, candidates: list[tuple[str,
     for text, (response, cut_off) in zip(shown, candidates, strict=True):
         whole = f"{final_text(response)} {MARK}" if cut_off else final_text(response)
         assert text in (whole, MARK) or text.startswith(f"{MARK} ")
+
+
+# Token ids stay what they were: a model is asked in the words that it was trained on, and journals hold answers to
+# these prompts. The fingerprints are those of commit 3a58b65.
+
+PROBLEM_TEXTS = ["What is 2 + 3?", "Let $x = \\frac{1}{2}$ and {y} = {problem}.\n\nFind the set {x, {y}}: é, 数?"]
+CANDIDATE_SETS = [
+    ["so \\boxed{5}", "<think>\nhm\n</think>\n\nIt is \\boxed{6}.", "no idea"],
+    [" ".join(str(i) for i in range(200)) + " so \\boxed{5}", "it goes on and on " * 40, "{text} \\boxed{\\frac12}"],
+]
+CANDIDATE_TOKENS, PROMPT_LENGTH = 500, 900
+
+
+def sft_ids(tokenizer: Any, prompts: PromptSet) -> list[list[int]]:
+    """Prompt and response of each SFT row."""
+    rows: list[list[int]] = []
+    for problem in PROBLEM_TEXTS:
+        texts = [prompts.direct_prompt(problem), *(prompts.refine_prompt(problem, shown) for shown in CANDIDATE_SETS)]
+        for text in texts:
+            prompt_ids, response_ids = encode_row(tokenizer, prompts, text, "so \\boxed{5}", {})
+            rows.append(prompt_ids + response_ids)
+    return rows
+
+
+def rl_ids(tokenizer: Any, prompts: dict[str, str]) -> list[list[int]]:
+    """Every prompt that the rollout sends, in its order: k candidates, m refinements, and so on."""
+    sent: list[list[int]] = []
+    for problem in PROBLEM_TEXTS:
+        for candidates in CANDIDATE_SETS:
+            replies = iter([*candidates, "better", "best"])
+
+            async def reply(request: Request, replies: Iterator[str] = replies) -> str:
+                return next(replies)
+
+            config = make_config(PROMPT_LENGTH, prompts=prompts, candidate_tokens=CANDIDATE_TOKENS)
+            _, client = run_loop(tokenizer, reply, config, make_row(problem=problem))
+            sent += [request.prompt_ids for request in client.requests]
+    return sent
+
+
+def evaluation_ids(tokenizer: Any, prompts: PromptSet) -> list[list[int]]:
+    """Prompts of an evaluation: the direct prompt, and the refinement prompts of two repeats."""
+    asked: list[list[int]] = []
+    for number, problem in enumerate(PROBLEM_TEXTS):
+        asked.append(encode_prompt(tokenizer, prompts.direct_messages(problem)))
+        for candidates in CANDIDATE_SETS:
+            for repeat in (0, 1):
+                order = shown_order(len(candidates), 7, f"p{number}", repeat)
+                shown = [(candidates[i], i == 1) for i in order]
+                asked.append(fit_refine_prompt(prompts, problem, shown, tokenizer, PROMPT_LENGTH)[0])
+    return asked
+
+
+def fingerprint(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
+def test_the_tokenizer_of_these_tests_is_the_same() -> None:
+    """If this fails, the fingerprints below are those of another tokenizer."""
+    assert fingerprint(sorted(TINY.get_vocab().items())) == "ecb4eaa132c3aeec"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sft", "rl", "evaluation"),
+    [
+        ("default", "1ec5bffda2d98052", "fa8fea7ae2a820e2", "bce3b85f2d6b25be"),
+        ("quickstart", "c94cc58874aaab32", "88bf8d7007a7391a", "96f4d1e17e5ab6ba"),
+    ],
+)
+def test_token_ids_are_what_they_were(quickstart: DictConfig, recipe: str, sft: str, rl: str, evaluation: str) -> None:
+    section: dict[str, Any] = {"default": {}, "quickstart": dict(quickstart.gsr.prompts)}[recipe]
+    prompts = PromptSet(**section)
+    assert fingerprint(sft_ids(TINY, prompts)) == sft
+    assert fingerprint(rl_ids(TINY, section)) == rl
+    assert fingerprint(evaluation_ids(TINY, prompts)) == evaluation

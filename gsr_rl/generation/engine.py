@@ -40,7 +40,7 @@ class Engine:
             prompt, sampling = self._encoded(request)
             try:
                 engine.add_request(request.key, prompt, sampling)
-            except ValueError as error:  # such as a prompt that is longer than the context
+            except _refusals() as error:  # such as a prompt that is longer than the context
                 answers.append((request.key, " ".join(str(error).split())))
         shown = time.monotonic()
         while engine.has_unfinished_requests():
@@ -52,7 +52,8 @@ class Engine:
             if answers and time.monotonic() - shown >= BATCH_S:
                 yield answers
                 answers, shown = [], time.monotonic()
-        yield answers
+        if answers:
+            yield answers
 
     def _loaded(self) -> Any:
         if self._llm is None:
@@ -72,9 +73,17 @@ class Engine:
         try:
             # Otherwise each step would make a text of every response so far.
             sampling = SamplingParams(**parameters, seed=request.seed, output_kind=RequestOutputKind.FINAL_ONLY)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"vLLM {self.model}: refuses the sampling parameters {parameters} ({error})") from None
+        except _refusals() as error:
+            reason = " ".join(str(error).split())
+            raise UsageError(f"vLLM {self.model}: refuses the sampling parameters {parameters} ({reason})") from None
         return TokensPrompt(prompt_token_ids=list(ids)), sampling
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """The errors with which vLLM refuses a request; its own error is a ValueError in some versions only."""
+    from vllm.exceptions import VLLMValidationError
+
+    return TypeError, ValueError, VLLMValidationError
 
 
 def _answer(output: Any, request: Request) -> Answer:

@@ -13,10 +13,15 @@ LINES_S = 30.0  # between two lines of progress where there is no terminal
 
 
 class Progress:
-    """Rate, time left, tokens, cost and failures of a job."""
+    """Rate, time left, tokens, cost and failures of a job.
 
-    def __init__(self, what: str, total: int | None, served: Served) -> None:
+    Args:
+        before: what had come back before the job began. It counts as tokens and cost, but not for the rates.
+    """
+
+    def __init__(self, what: str, total: int | None, served: Served, before: Tally | None = None) -> None:
         self._served = served
+        self._before = (before.answered, before.tokens) if before else (0, 0)
         self._in_terminal = sys.stderr.isatty()
         self._every = 0.5 if self._in_terminal else LINES_S
         self._started = self._shown = time.monotonic()
@@ -58,7 +63,8 @@ class Progress:
         self._shown = time.monotonic()
         seconds = max(self._shown - self._started, 1e-3)
         cost = self._served.cost(tally.prompt_tokens, tally.tokens)
-        parts = [f"{tally.answered / seconds:,.1f} requests/s", f"{tally.tokens / seconds:,.0f} tokens/s"]
+        answered, tokens = tally.answered - self._before[0], tally.tokens - self._before[1]
+        parts = [f"{answered / seconds:,.1f} requests/s", f"{tokens / seconds:,.0f} tokens/s"]
         parts += [f"{tally.prompt_tokens:,} tokens in", f"{tally.tokens:,} out"]
         parts += [] if cost is None else [f"${cost:.2f}"]
         parts += [f"{tally.failed:,} failures"] if tally.failed else []

@@ -73,6 +73,9 @@ async def _attempt(
                 group.create_task(do(position, item))
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
+    # An item ends with its first pending request. Requests that it makes at the same time belong to this round too.
+    while unfinished := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(unfinished)
     return waiting
 
 
@@ -81,7 +84,7 @@ def _round(
 ) -> None:
     """Put the answers to all pending requests into the journal."""
     failures: dict[str, str] = {}
-    with Progress(what, len(pending), served) as progress:
+    with Progress(what, len(pending), served, tally) as progress:
         for answers in sample(list(pending.values())):
             # An answer may come twice, from a block that Ray tried again.
             new = {key: answer for key, answer in answers if key not in journal}

@@ -1,4 +1,4 @@
-"""Stages `warmup` and `sft`: supervised fine-tuning by verl's own SFT trainer, one process a device."""
+"""Stages `warmup` and `sft`: supervised fine-tuning by verl's own SFT trainer, one process per device."""
 
 import os
 import signal

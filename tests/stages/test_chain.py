@@ -1,26 +1,31 @@
+"""The chain: its steps, the run folder's owner, its processes, and the variants of a recipe."""
+
+import json
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+from composed import changed, composed
 
 from gsr_rl.errors import UsageError
-from gsr_rl.settings.compose import load_recipe
-from gsr_rl.settings.variants import overrides, share, variants_of
+from gsr_rl.settings.compose import load_settings
+from gsr_rl.settings.settings import Settings
+from gsr_rl.settings.variants import share
+from gsr_rl.stages import chain
 from gsr_rl.stages.chain import claim, steps
 
 
-def chain(run_dir: Path, *overrides: str) -> list[tuple[str, str]]:
-    config: Any = load_recipe("quickstart_cpu", [f"run_dir={run_dir}", *overrides])
-    return [(step.stage, str(step.result.relative_to(run_dir))) for step in steps(config)]
+def stages_of(run_dir: Path, *overrides: str) -> list[tuple[str, str]]:
+    settings = changed(composed("quickstart_cpu"), f"run_dir={run_dir}", *overrides)
+    return [(step.stage, str(step.result.relative_to(run_dir))) for step in steps(settings)]
 
 
 def test_every_model_is_evaluated_after_it_is_made(tmp_path: Path) -> None:
-    assert chain(tmp_path) == [
+    assert stages_of(tmp_path) == [
         ("data", "data/dev.parquet"),
         ("warmup", "warmup/model"),
         ("teach", "teach/train.parquet"),
@@ -33,34 +38,75 @@ def test_every_model_is_evaluated_after_it_is_made(tmp_path: Path) -> None:
 
 
 def test_what_is_skipped_is_not_evaluated(tmp_path: Path) -> None:
-    stages = [stage for stage, _ in chain(tmp_path, "skip_stages=[train]", "warmup.steps=0")]
+    stages = [stage for stage, _ in stages_of(tmp_path, "skip_stages=[train]", "warmup.steps=0")]
     assert stages == ["data", "teach", "sft", "eval", "eval"]
-    assert chain(tmp_path, "skip_stages=[sft,train,teach,warmup]") == [
+    assert stages_of(tmp_path, "skip_stages=[sft,train,teach,warmup]") == [
         ("data", "data/dev.parquet"),
         ("eval", "episodes/base.jsonl"),
     ]
 
 
 def test_an_unknown_stage_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no stage sfft; stages: data, warmup"):
-        chain(tmp_path, "skip_stages=[sfft]")
+    with pytest.raises(UsageError, match=r"skip_stages\S*=sfft: must be one of data, warmup"):
+        stages_of(tmp_path, "skip_stages=[sfft]")
+
+
+def test_the_chain_evaluates_its_own_models_whatever_the_recipe_evaluates(tmp_path: Path) -> None:
+    """A recipe may say what `gsr-rl eval` does: another model, a sweep, a recursion, benchmarks."""
+    at_url = ["eval.server.urls=[http://a/v1]", "eval.server.model=m", "eval.tokenizer=t"]
+    others = ["eval.refiner.model=r", "eval.reward_model.model=s", "eval.benchmarks=[aime24]"]
+    for recipe in (["eval.sweep=[2]", "eval.pool=3", *others], ["eval.population=9", "eval.rounds=2", *at_url]):
+        settings = changed(composed("quickstart_cpu"), f"run_dir={tmp_path}", *recipe)
+        for step in steps(settings):
+            if step.stage == "eval":
+                section = changed(settings, *step.overrides).eval
+                assert section.model == (None if section.name == "base" else str(step_model(tmp_path, section.name)))
+                assert section.benchmarks is section.sweep is section.pool is section.population is None
+                assert section.refiner.model is section.reward_model.model is section.server.model is None
+                assert section.rounds == 1 and section.server.urls == []
+
+
+def step_model(run_dir: Path, name: str | None) -> Path:
+    return run_dir / "model" if name == "grpo" else run_dir / "sft" / "model"
+
+
+# --- the owner of a run folder ----------------------------------------------------------------------------------------
+
+
+def settings_of(run_dir: Path, *overrides: str) -> Settings:
+    given = [f"run_dir={run_dir}", "actor_rollout_ref.actor.optim.lr=2e-5"]
+    return changed(composed("quickstart_cpu"), *given, *overrides)
 
 
 def test_a_run_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
-    def config(*overrides: str) -> Any:
-        given = [f"run_dir={tmp_path / 'run'}", "actor_rollout_ref.actor.optim.lr=2e-5"]
-        return load_recipe("quickstart_cpu", [*given, *overrides])
+    def settings(*overrides: str) -> Settings:
+        return settings_of(tmp_path / "run", *overrides)
 
-    claim(config("gsr.k=7"))  # whose first stage was refused, so that nothing came of it
-    claim(config())
+    claim(settings("gsr.k=7"))  # its first stage was refused, so nothing came of it
+    claim(settings())
     (tmp_path / "run" / "data").mkdir()
-    claim(config("skip_stages=[train]", "trainer.total_training_steps=99"))  # where to go on, and how far
-    claim(config("actor_rollout_ref.rollout.dtype=float16"))  # on another processor
-    with pytest.raises(UsageError, match=r"run_dir=.*/run: belongs to another configuration \(gsr.k=4, here 5\)"):
-        claim(config("gsr.k=5"))
+    claim(settings("skip_stages=[train]", "trainer.total_training_steps=99"))  # where to resume, and how far
+    claim(settings("actor_rollout_ref.rollout.dtype=float16"))  # on another processor
+    claim(settings("generation.backend=server", "generation.engine={max_num_seqs: 3}", "eval.repeats=2"))
+    with pytest.raises(UsageError, match=r"run_dir=.*/run: belongs to other settings \(gsr.k=4, here 5\)"):
+        claim(settings("gsr.k=5"))
     with pytest.raises(UsageError, match=r"actor_rollout_ref.actor.optim.lr=2e-05, here 1e-07"):
-        claim(config("actor_rollout_ref.actor.optim.lr=1e-7"))
-    claim(config())  # nothing was overwritten
+        claim(settings("actor_rollout_ref.actor.optim.lr=1e-7"))
+    claim(settings())  # nothing was overwritten
+    owner = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert owner["layout"] == 2 and owner["settings"]["gsr.k"] == "4"
+
+
+def test_the_settings_of_another_composition_are_the_same(tmp_path: Path) -> None:
+    """What the claim compares does not depend on the process, or on what was composed before."""
+    overrides = [f"run_dir={tmp_path / 'run'}", "gsr.k=3"]
+    claim(load_settings("quickstart_cpu", overrides))
+    (tmp_path / "run" / "data").mkdir()
+    load_settings("gsr_qwen3_1_7b")
+    claim(load_settings("quickstart_cpu", overrides))
+
+
+# --- processes --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
@@ -93,27 +139,43 @@ def test_the_stage_ends_with_the_chain(tmp_path: Path, how: signal.Signals) -> N
 # --- variants ---------------------------------------------------------------------------------------------------------
 
 
-def test_variants_differ_by_their_overrides_and_share_what_they_reuse(tmp_path: Path) -> None:
+def test_variants_differ_by_their_overrides_and_share_what_they_reuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = tmp_path / "run"
-    config: Any = load_recipe("ablations_cpu", [f"run_dir={root}"])
-    assert config.teach.refine_weight == 0.7
-    own = overrides(config, "sft_refine")
-    variant: Any = load_recipe("ablations_cpu", [f"run_dir={root}", *own])
+    settings = composed("ablations_cpu", f"run_dir={root}")
+    assert settings.teach.refine_weight == 0.7 and settings.variants is not None
+    commands: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(chain, "check", lambda settings: None)
+    monkeypatch.setattr(chain, "base_model", lambda settings: "base")
+    monkeypatch.setattr(chain, "_command", lambda folder, stage, arguments: commands.append((stage, list(arguments))))
+    chain.run(settings, ["recipe=ablations_cpu", f"run_dir={root}", "gsr.seed=3"])
+    own = {arguments[-2].rpartition("/")[2]: arguments for stage, arguments in commands if stage == "run"}
+    assert list(own) == ["sft_direct", "sft_refine", "grpo_direct"]
+    recipe, *overrides = own["sft_refine"]
+    variant = load_settings(recipe.removeprefix("recipe="), overrides)
     assert (variant.teach.refine_weight, variant.run_dir, variant.variants) == (1, str(root / "sft_refine"), None)
-    assert variants_of(variant) == {}
+    assert variant.gsr.seed == 3 and variant.skip_stages == ["train"]
+    reports = [arguments for stage, arguments in commands if stage == "report"]
+    assert reports[0] == [str(root)] and reports[1][-2:] == ["--out", str(root / "variants")]
 
+
+def test_what_a_variant_reuses_is_linked(tmp_path: Path) -> None:
+    root = tmp_path / "run"
     (root / "data").mkdir(parents=True)
     (root / "data" / "dev.parquet").touch()
-    share(root, "sft_refine", variants_of(config)["sft_refine"].reuse)
-    share(root, "sft_refine", variants_of(config)["sft_refine"].reuse)  # a second start
+    variants = composed("ablations_cpu").variants
+    assert variants is not None
+    share(root, "sft_refine", variants["sft_refine"].reuse)
+    share(root, "sft_refine", variants["sft_refine"].reuse)  # a second start
     assert [path.name for path in (root / "sft_refine").iterdir()] == ["data"]  # the rest is not there yet
     assert (root / "sft_refine" / "data" / "dev.parquet").exists()
-    # Moved as a whole, a run stays whole.
+    # A run that is moved as a whole stays whole.
     root.rename(tmp_path / "moved")
     assert (tmp_path / "moved" / "sft_refine" / "data" / "dev.parquet").exists()
 
 
-def test_a_variant_that_shares_what_nobody_makes(tmp_path: Path) -> None:
-    config = load_recipe("ablations_cpu", [f"run_dir={tmp_path}", "variants.sft_direct.reuse=[data,sfft]"])
-    with pytest.raises(UsageError, match=r"variants.sft_direct.reuse: sfft cannot be shared; choose from data, warmup"):
-        variants_of(config)
+def test_a_variant_that_shares_what_nobody_makes() -> None:
+    said = r"variants.sft_direct.reuse\S*=sfft: must be one of data, warmup, teach, base, sft"
+    with pytest.raises(UsageError, match=said):
+        changed(composed("ablations_cpu"), "variants.sft_direct.reuse=[data,sfft]")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from omegaconf import OmegaConf
+from composed import changed, composed
 
 from data_prep.knights import knights_knaves
 from data_prep.problems import load_problems
@@ -15,7 +15,6 @@ from data_prep.rows import read_rl_rows
 from gsr_rl.cli import main
 from gsr_rl.episode import Episode, Response, write_episodes
 from gsr_rl.errors import UsageError
-from gsr_rl.settings.compose import load_recipe
 from gsr_rl.stages.data import check
 
 LONG = "Ann walks from the mill to the church in {} minutes and back in {}; how far is it for her if she walks {} km/h?"
@@ -68,7 +67,7 @@ def test_own_columns_duplicates_and_overlaps(tmp_path: Path, capsys: pytest.Capt
     ]
     assert report["decontaminated"]["dropped"] == 2
     assert report["splits"] == {"train": 12, "dev": 4, "held_out": 4}
-    ids = [one.id for split in report["splits"] for one in load_problems(folder / "data" / f"{split}.jsonl")]
+    ids = [problem.id for split in report["splits"] for problem in load_problems(folder / "data" / f"{split}.jsonl")]
     assert len(set(ids)) == 20 and not {"again", "other", "q2", "q3", "q4"} & set(ids)
     printed = capsys.readouterr().out
     assert "23 of 26 problems" in printed and "1 duplicates, 1 conflicting golds, 0 unreadable golds" in printed
@@ -80,24 +79,21 @@ def test_the_student_s_pass_rate_filters_training_problems_alone(tmp_path: Path)
     assert data(tmp_path / "first", source) == 0
     train = load_problems(tmp_path / "first" / "data" / "train.jsonl")
     held_out = load_problems(tmp_path / "first" / "data" / "held_out.jsonl")
-    right = {one.id: i % 5 for i, one in enumerate(train[:10])}  # of 4; two were not sampled
+    right = {problem.id: i % 5 for i, problem in enumerate(train[:10])}  # of 4 candidates; two problems have none
     episodes = [
-        Episode(
-            one.id, one.dataset, one.problem, one.gold, tuple(Response("t", "1", k < right[one.id]) for k in range(4))
-        )
-        for one in train[:10]
+        Episode.of(problem, [Response("t", "1", k < right[problem.id]) for k in range(4)]) for problem in train[:10]
     ]
     write_episodes(tmp_path / "first" / "candidates.jsonl", episodes)
     difficulty = [f"problems.difficulty={tmp_path}/first/candidates.jsonl", "data.train_batch_size=4"]
     batch = "actor_rollout_ref.actor.ppo_mini_batch_size=4"
 
     assert data(tmp_path / "second", source, *difficulty, batch, "problems.pass_rate={min: 0.25, max: 0.75}") == 0
-    kept = [one.id for one in read_rl_rows(tmp_path / "second" / "data" / "train.parquet")]
-    assert kept == [one.id for i, one in enumerate(train) if i >= 10 or 0 < i % 5 < 4]
+    kept = [row.id for row in read_rl_rows(tmp_path / "second" / "data" / "train.parquet")]
+    assert kept == [problem.id for i, problem in enumerate(train) if i >= 10 or 0 < i % 5 < 4]
     assert load_problems(tmp_path / "second" / "data" / "held_out.jsonl") == held_out
     infos = pd.read_parquet(tmp_path / "second" / "data" / "train.parquet")["extra_info"]
     rates = {info["id"]: info["pass_rate"] for info in infos}
-    assert [rates[one] for one in kept[:3]] == [0.25, 0.5, 0.75] and pd.isna(rates[kept[-1]])
+    assert [rates[problem_id] for problem_id in kept[:3]] == [0.25, 0.5, 0.75] and pd.isna(rates[kept[-1]])
     report = json.loads((tmp_path / "second" / "data" / "report.json").read_text())
     assert report["difficulty"] == {"kept": 8, "below": 2, "above": 2, "unsampled": 2}
     assert report["splits"]["train"] == 8
@@ -108,48 +104,43 @@ def test_the_student_s_pass_rate_filters_training_problems_alone(tmp_path: Path)
 
 
 def test_knights_and_knaves_as_a_source(tmp_path: Path) -> None:
-    assert data(tmp_path / "run", "knights_knaves", "problems.people=[3]", "problems.seed=4") == 0
+    assert data(tmp_path / "run", "knights_knaves", "problems.knights_knaves.people=[3]", "problems.seed=4") == 0
     drawn = knights_knaves(20, seed=4, people=[3])
     made = [
-        one
+        problem
         for split in ("train", "dev", "held_out")
-        for one in load_problems(tmp_path / "run" / "data" / f"{split}.jsonl")
+        for problem in load_problems(tmp_path / "run" / "data" / f"{split}.jsonl")
     ]
-    assert sorted(made, key=lambda one: one.id) == sorted(drawn, key=lambda one: one.id)
-
-
-@pytest.fixture(scope="module")
-def recipe() -> Any:
-    return load_recipe("quickstart_cpu")
+    assert sorted(made, key=lambda problem: problem.id) == sorted(drawn, key=lambda problem: problem.id)
 
 
 SHA = 40 * "a"
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("overrides", "said"),
     [
-        ({"source": "math_trian"}, "problems.source=math_trian: no such file or set; did you mean math_train?"),
-        ({"source": "math500"}, "problems.source=math500: must be a set or file to train on"),
-        ({"source": "gsm8k_train", "revision": "main"}, "problems.revision=main: must be a commit of 40"),
-        ({"revision": SHA}, "must be null but for a named set"),
-        ({"mirror": "x", "revision": SHA}, "must be null where problems.mirror"),
-        ({"decontaminate": ["aime24", "absent.jsonl"]}, "problems.decontaminate=absent.jsonl: no such file or set"),
-        ({"decontaminate": "aime24"}, "problems.decontaminate=aime24: must be a list"),
-        ({"decontaminate": [24]}, "problems.decontaminate=[24]: must be a list of files and set names"),
-        ({"min_overlap": 2}, "problems.min_overlap=2.0: must be a share"),
-        ({"pass_rate": {"min": 0.1}}, "problems.difficulty=None: must be a file of episodes"),
-        ({"pass_rate": {"min": 0.9, "max": 0.5}}, "problems.pass_rate.min=0.9: must be"),
-        ({"pass_rate": {"unsampled": "ask"}}, "problems.pass_rate.unsampled=ask: must be one of keep, drop"),
-        ({"difficulty": "absent.jsonl"}, "problems.difficulty=absent.jsonl: must be a file of episodes that is there"),
-        ({"columns": {"id": 7}}, "problems.columns.id=7: must be of type str"),
-        ({"train": 0}, "problems.train=0: must be at least 1"),
-        ({"source": "knights_knaves", "people": [9]}, "problems.people=[9]: must be"),
+        (["source=math_trian"], "problems.source=math_trian: no such file or set; did you mean math_train?"),
+        (["source=math500"], "problems.source=math500: must be a set or file to train on"),
+        (["source=gsm8k_train", "revision=main"], "problems.revision=main: must be a commit of 40"),
+        ([f"revision={SHA}"], "must be null unless problems.source is a named set"),
+        (["mirror=x", f"revision={SHA}"], "must be null where problems.mirror"),
+        (["decontaminate=[aime24,absent.jsonl]"], "problems.decontaminate=absent.jsonl: no such file or set"),
+        (["decontaminate=aime24"], "problems.decontaminate='aime24': must be a list"),
+        (["decontaminate=[24]"], "problems.decontaminate.0=24: must be text"),
+        (["min_overlap=2"], "problems.min_overlap=2: must be from 0 to 1"),
+        (["pass_rate.min=0.1"], "problems.difficulty=None: must be a file of episodes"),
+        (["pass_rate={min: 0.9, max: 0.5}"], "problems.pass_rate.min=0.9: must be"),
+        (["pass_rate.unsampled=ask"], "problems.pass_rate.unsampled=ask: must be one of keep, drop"),
+        (["difficulty=absent.jsonl"], "problems.difficulty=absent.jsonl: must be an existing file of episodes"),
+        (["columns.id=7"], "problems.columns.id=7: must be text"),
+        (["train=0"], "problems.train=0: must be at least 1"),
+        (["source=knights_knaves", "knights_knaves.people=[9]"], "problems.knights_knaves.people=[9]: must be"),
     ],
-)  # fmt: skip
-def test_what_is_refused_before_anything_starts(recipe: Any, changes: dict[str, Any], said: str) -> None:
+)
+def test_what_is_refused_before_anything_starts(overrides: list[str], said: str) -> None:
     with pytest.raises(UsageError) as error:
-        check(OmegaConf.merge(recipe, {"problems": changes}))  # pyright: ignore[reportArgumentType]
+        check(changed(composed("quickstart_cpu"), *(f"problems.{override}" for override in overrides)))
     assert said in str(error.value) and "\n" not in str(error.value)
 
 

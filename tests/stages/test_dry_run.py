@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from composed import changed, composed
 
-from gsr_rl.settings.compose import load_recipe
-from gsr_rl.settings.gsr import GsrConfig, from_mapping
 from gsr_rl.settings.recipes import recipe_names
 from gsr_rl.stages.dry_run import derived
 
 
 def dry_run(folder: Path, recipe: str, *overrides: str) -> subprocess.CompletedProcess[str]:
-    """As a user on a laptop: without a platform chosen, without a hub."""
+    """Run the command as on a laptop: no platform is chosen, and no hub can be reached."""
     env = {key: value for key, value in os.environ.items() if key != "VERL_PLATFORM"}
     command = [sys.executable, "-m", "gsr_rl.cli", "run", f"recipe={recipe}", f"run_dir={folder}", "--dry-run"]
     return subprocess.run([*command, *overrides], env=env, capture_output=True, text=True, check=False)
@@ -25,7 +24,7 @@ def dry_run(folder: Path, recipe: str, *overrides: str) -> subprocess.CompletedP
 def test_every_recipe_passes_and_nothing_but_the_configuration_is_written(tmp_path: Path, recipe: str) -> None:
     done = dry_run(tmp_path / "run", recipe, "gsr.seed=7")
     assert done.returncode == 0, done.stderr[-2000:]
-    assert [one.name for one in (tmp_path / "run").iterdir()] == ["dry_run.yaml"]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["dry_run.yaml"]
     saved = yaml.safe_load((tmp_path / "run" / "dry_run.yaml").read_text())
     assert saved["gsr"]["seed"] == 7
     assert saved["data"]["train_files"] == f"{tmp_path}/run/data/train.parquet"  # resolved
@@ -53,19 +52,19 @@ def test_what_a_run_would_refuse_is_refused(tmp_path: Path, override: str, part:
 
 
 def test_derived_numbers_worked_out_by_hand() -> None:
-    config = load_recipe(
-        "quickstart_cpu",
-        [
+    settings = changed(
+        composed("quickstart_cpu"),
+        *[
             *("gsr.k=5", "gsr.m=2", "gsr.refine_weight=0.25", "gsr.candidate_tokens=30", "gsr.refinement_tokens=40"),
             *("data.train_batch_size=12", "actor_rollout_ref.actor.ppo_mini_batch_size=4", "problems.train=100"),
             *("data.max_prompt_length=50", "actor_rollout_ref.rollout.prompt_length=200"),
             *("trainer.total_training_steps=null", "trainer.total_epochs=3"),
             *("teach.problems=20", "teach.pool=6", "teach.sets_per_problem=4", "teach.tries=3"),
             "gsr.selection=all",
-            *("benchmarks=[aime24]", "eval.sweep=[2,6]", "gsr.validation.m=3", "eval.repeats=4"),
+            *("eval.sweep=[2,6]", "gsr.validation.m=3", "eval.repeats=4"),
         ],
     )
-    numbers = derived(config, from_mapping(GsrConfig, config.gsr, "gsr"))
+    numbers = derived(settings)
     assert numbers["candidate rows a step"] == "60 in 12 groups of 5"
     assert numbers["refinement rows a step"] == "24 in 12 groups of 2"
     assert numbers["optimizer steps a training step"] == 3
@@ -80,15 +79,17 @@ def test_derived_numbers_worked_out_by_hand() -> None:
 
 
 def test_with_hard_sets_first_the_rows_of_refinements_are_a_bound() -> None:
-    config = load_recipe("quickstart_cpu", ["gsr.selection=hard_first", "gsr.m=4", "data.train_batch_size=16"])
-    numbers = derived(config, from_mapping(GsrConfig, config.gsr, "gsr"))
+    overrides = ["gsr.selection=hard_first", "gsr.m=4", "data.train_batch_size=16"]
+    settings = changed(composed("quickstart_cpu"), *overrides)
+    numbers = derived(settings)
     assert numbers["refinement rows a step"] == "64 in 16 groups of 4 at most"
 
 
 def test_without_weight_in_the_loss_nothing_is_refined_in_training() -> None:
     changes = ["gsr.refine_weight=0", "teach.refine_weight=0", "gsr.k=4", "gsr.m=4", "gsr.candidate_tokens=30"]
-    config = load_recipe("quickstart_cpu", [*changes, "data.train_batch_size=10", "data.max_prompt_length=50"])
-    numbers = derived(config, from_mapping(GsrConfig, config.gsr, "gsr"))
+    batch = ["data.train_batch_size=10", "data.max_prompt_length=50"]
+    settings = changed(composed("quickstart_cpu"), *changes, *batch)
+    numbers = derived(settings)
     assert numbers["candidate rows a step"] == "40 in 10 groups of 4"
     assert numbers["refinement rows a step"] == 0
     assert numbers["tokens of a step, at most"] == 40 * 80

@@ -44,14 +44,14 @@ def error(status: int, message: str, **headers: str) -> Reply:
 
 
 def of_messages_and_seed(body: Body) -> Reply:
-    """A text that prompt and seed determine; its answer is a digit."""
+    """A text that depends on prompt and seed alone; its answer is a digit."""
     content = json.dumps([body.get("messages", body.get("prompt")), body["seed"]]).encode()
     digest = hashlib.sha256(content).hexdigest()
     return completion(f"{digest}\n\\boxed{{{int(digest, 16) % 10}}}")
 
 
 def faulty(share: float, seed: int = 0) -> Handler:
-    """So many of its calls fail, in one of five ways."""
+    """A handler that fails a share of its calls, in one of five ways."""
     rng = random.Random(seed)
     acts: dict[str, Act] = {
         "500": error(500, "out of luck"),
@@ -66,8 +66,8 @@ def faulty(share: float, seed: int = 0) -> Handler:
 class ScriptedServer:
     """Serves in a thread of its own for the length of a `with` block.
 
-    `bodies` are those of the requests for completions, in the order in which they came; `peak` is the most that were
-    under way at a time.
+    `bodies` are the bodies of the requests for completions, in the order in which they came. `peak` is the largest
+    number of requests that were in flight at once.
     """
 
     def __init__(self, handler: Handler = of_messages_and_seed, models: tuple[str, ...] = (MODEL,), delay: float = 0.0):

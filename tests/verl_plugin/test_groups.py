@@ -1,4 +1,4 @@
-"""Rows as the worker writes them, through a real TransferQueue, to verl's own advantage and batch steps."""
+"""From the rows that the worker writes, through a real TransferQueue, to verl's own advantage and batch steps."""
 
 import asyncio
 import itertools
@@ -21,10 +21,11 @@ from verl.utils.transferqueue_utils import tqbridge
 from verl.workers.rollout.replica import TokenOutput
 
 from gsr_rl.episode import Response
-from gsr_rl.settings.gsr import GsrConfig, from_mapping
+from gsr_rl.metrics.logged import SKIPPED
+from gsr_rl.settings.gsr import Gsr
 from gsr_rl.verl_plugin.actor import GsrTrainingWorker
 from gsr_rl.verl_plugin.agent_loop import to_output
-from gsr_rl.verl_plugin.trainer import SKIPPED, GsrTrainer, NoTrainableRows
+from gsr_rl.verl_plugin.trainer import GsrTrainer, NoTrainableRows
 
 UIDS = (f"prompt{i}" for i in itertools.count())
 
@@ -53,7 +54,7 @@ def response(stage: str, reward: float, length: int) -> AgentLoopOutput:
 
 
 def store(tokenizer: Any, candidates: list[float], refinements: list[float]) -> KVBatchMeta:
-    """One prompt's rows, written by the worker, of lengths 2, 3, 4, ..."""
+    """The rows of one prompt, written by the worker; their lengths are 2, 3, 4, ..."""
     lengths = itertools.count(2)
     rows = [response("candidate", reward, next(lengths)) for reward in candidates]
     rows += [response("refinement", reward, next(lengths)) for reward in refinements]
@@ -64,7 +65,7 @@ def store(tokenizer: Any, candidates: list[float], refinements: list[float]) -> 
 
 
 def stored(uids: list[str]) -> KVBatchMeta:
-    """The batch of these prompts, as verl's replay buffer makes it of the queue's listing."""
+    """The batch of these prompts, made from the queue's listing as verl's replay buffer makes it."""
     tags = tq.kv_list("train")["train"]
     keys = [key for key in tags if key.split("_")[0] in uids]
     return KVBatchMeta(keys=keys, tags=[tags[key] for key in keys], partition_id="train", extra_info={})
@@ -84,7 +85,7 @@ def read(batch: KVBatchMeta, field: str) -> list[Any]:
 def make_trainer(tokenizer: Any, refine_weight: float = 0.5, ranks: int = 1, mini_batches: int = 2) -> GsrTrainer:
     """The trainer without its constructor, which starts models."""
     trainer: Any = object.__new__(GsrTrainer)
-    trainer.gsr = from_mapping(GsrConfig, {"k": 4, "m": 2, "refine_weight": refine_weight}, "gsr")
+    trainer.gsr = Gsr(k=4, m=2, refine_weight=refine_weight)
     trainer.num_mini_batches, trainer.global_steps = mini_batches, 1
     trainer.tokenizer = tokenizer
     trainer.actor_rollout_wg = SimpleNamespace(_dispatch_info={"actor": list(range(ranks))})
@@ -104,7 +105,7 @@ def make_trainer(tokenizer: Any, refine_weight: float = 0.5, ranks: int = 1, min
 
 
 def advantages(trainer: GsrTrainer, batch: KVBatchMeta) -> dict[str, list[float]]:
-    """[advantage, number of tokens that have it] by key, read back from the queue after verl's own step."""
+    """[advantage, number of tokens with it] by key, read back from the queue after verl's own step."""
     trainer._compute_advantage(batch, {})
     rows = dict(zip(batch.keys, read(batch, "advantages"), strict=True))
     assert all(len(set(row)) == 1 for row in rows.values())
@@ -116,7 +117,7 @@ def test_each_stage_is_a_group_of_its_own(tokenizer: Any) -> None:
     rows = advantages(make_trainer(tokenizer), batch)
     # (r - mean) / std with n - 1: (1 - 1/4) / 1/2 and -(1/4) / 1/2; (1 - 1/2) / sqrt(1/2)
     assert [rows[key][0] for key in batch.keys] == pytest.approx([1.5, -0.5, -0.5, -0.5, 0.7071, -0.7071], abs=1e-4)
-    assert [rows[key][1] for key in batch.keys] == [2, 3, 4, 5, 6, 7]  # a value a token
+    assert [rows[key][1] for key in batch.keys] == [2, 3, 4, 5, 6, 7]  # one value per token
 
 
 def test_prompts_are_groups_of_their_own(tokenizer: Any) -> None:
@@ -153,7 +154,7 @@ def test_padding_stays_below_a_row_a_rank_and_mini_batch(tokenizer: Any, ranks: 
     assert len(balanced) % cells == 0
     assert len(balanced) - len(batch) < cells
     assert set(batch.keys) <= set(balanced.keys)
-    # as verl deals: a contiguous share a rank, and in it a contiguous share a mini-batch
+    # As verl deals: each rank has a contiguous share, and in it each mini-batch has one.
     size = len(balanced) // cells
     real = [not tag.get("is_padding") for tag in balanced.tags]
     per_mini = [
@@ -177,7 +178,7 @@ def test_rows_of_a_stage_without_weight_are_dropped(tokenizer: Any, refine_weigh
     balanced = make_trainer(tokenizer, refine_weight)._balance_batch(batch, metrics)
     assert {tag["stage"] for tag in balanced.tags} == {stage}
     assert len(balanced) == {"candidate": 4, "refinement": 2}[stage]
-    # but they are counted, and their rows are gone from the queue
+    # The dropped rows are counted, and they are gone from the queue.
     assert (metrics["gsr/train/candidate/rows"], metrics["gsr/train/refinement/rows"]) == (4, 2)
     assert set(stored([batch.keys[0].split("_")[0]]).keys) == set(balanced.keys)
 
@@ -232,7 +233,7 @@ ACTOR = {
 
 
 def update(trainer: Any, batch: KVBatchMeta, **actor: Any) -> tuple[TensorDict, dict[str, Any]]:
-    """What the workers get of a balanced batch, by verl's own way, and the metrics. The batch itself stays whole."""
+    """The data that the workers get of a balanced batch, by verl's own way, and the metrics. The batch stays whole."""
     trainer.config.actor_rollout_ref.actor = ACTOR | actor
     trainer.config.actor_rollout_ref.rollout.temperature = 1.0
     received: list[TensorDict] = []
@@ -254,13 +255,13 @@ def test_the_actor_s_worker_gets_its_settings_beside_the_rows(tokenizer: Any) ->
     data, metrics = update(trainer, trainer._balance_batch(store(tokenizer, [1, 0, 0, 0], [1]), {}))
     assert metrics["gsr/train/rows_left_out"] == 0
     worker, engine = make_training_worker(GsrTrainingWorker)
-    del data["input_ids"]  # of which verl counts the tokens over all ranks, by a process group
+    del data["input_ids"]  # verl would count its tokens over all ranks, which takes a process group
     worker.train_mini_batch(data)
-    # dealt in turn, longest first: candidates of 5, 4, 3, 2 tokens, then the refinement of 6, then padding
+    # Dealt in turn, longest first: candidates of 5, 4, 3, 2 tokens, then the refinement of 6, then padding.
     lengths = [[int(row.sum()) for row in batch["response_mask"].unbind()] for batch in engine.batches]
     assert lengths == [[5, 3, 6], [4, 2, 0]]
     assert [float(batch["refine_weight"]) for batch in engine.batches] == [0.3, 0.3]
-    # 14 tokens in 4 candidates and 6 in one refinement, by two mini-batches
+    # 14 tokens in 4 candidates and 6 tokens in one refinement, divided by two mini-batches.
     totals = [tu.get_non_tensor_data(batch, "stage_totals", None) for batch in engine.batches]
     assert totals == [((7, 2), (3, 0.5))] * 2
 
@@ -279,9 +280,9 @@ def test_rows_without_an_advantage_are_left_out_of_the_update(tokenizer: Any) ->
     assert all(row.any() for row in data["advantages"].unbind())
     assert metrics["gsr/train/rows_left_out"] == 6
     assert metrics["gsr/train/idle_steps"] == 0
-    # but they count in the mean over the tokens of their stage
+    # The rows that were left out still count in the mean over the tokens of their stage.
     assert tu.get_non_tensor_data(data, "stage_totals", None) == ((28 / 2, 8 / 2), (26 / 2, 4 / 2))
-    # One more makes an odd number even.
+    # One row more makes an odd number even.
     data, _ = update(trainer, trainer._balance_batch(store(tokenizer, [1, 1, 1, 1], [1, 0, 0]), {}))
     assert len(data) == 4 and {6, 7, 8} < set(lengths_of(data))
 

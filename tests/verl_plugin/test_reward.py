@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from verl import DataProto
 from verl.trainer.ppo.reward import get_custom_reward_fn, load_reward_manager
 
 from gsr_rl.episode import Problem
-from gsr_rl.verl_plugin.reward import load_judge
+from gsr_rl.settings.compose import load_settings
+from gsr_rl.verl_plugin.reward import is_correct, load_judge
 
 
 @pytest.fixture
 def swapped(tmp_path: Path) -> DictConfig:
-    """A reward function of one's own, which likes long responses."""
+    """A reward function of a user, which likes long responses."""
     path = tmp_path / "mine.py"
     path.write_text(
         "def score(data_source, solution_str, ground_truth, extra_info=None, bonus=0.0, **_):\n"
@@ -39,14 +41,26 @@ def test_our_reward_is_loaded_by_verl_s_own_function(quickstart: DictConfig) -> 
     assert "reward" not in right  # verl's validation has a column of that name
 
 
-def test_the_judge_outside_of_verl_uses_the_configured_function(quickstart: DictConfig, swapped: DictConfig) -> None:
+@pytest.mark.parametrize(
+    ("result", "correct"),
+    [(1.0, True), (0.5, False), (True, True), ({"score": 1.0}, True), ({"score": 1.0, "acc": 0.0}, False)],
+)
+def test_correct_is_acc_or_else_the_score_above_one_half(result: Any, correct: bool) -> None:
+    assert is_correct(result) is correct
+
+
+def test_the_judge_outside_of_verl_uses_the_configured_function(swapped: DictConfig) -> None:
     problem = Problem(id="p0", dataset="sums", problem="2 + 3?", gold="5")
-    judge = load_judge(quickstart)
+
+    def judge_by(name: str) -> Callable[[Problem, str], bool]:
+        function = f"reward.custom_reward_function.path={swapped.reward.custom_reward_function.path}"
+        return load_judge(load_settings("quickstart_cpu", [function, f"reward.custom_reward_function.name={name}"]))
+
+    judge = load_judge(load_settings("quickstart_cpu"))
     assert (judge(problem, "\\boxed{5}"), judge(problem, "\\boxed{6}")) == (True, False)
-    judge = load_judge(swapped)
+    judge = judge_by("score")
     assert (judge(problem, "long"), judge(problem, "no"), judge(problem, "fail, long")) == (True, False, False)
-    swapped.reward.custom_reward_function.name = "later"
-    judge = load_judge(swapped)
+    judge = judge_by("later")
     assert (judge(problem, "it says p0"), judge(problem, "it says p1")) == (True, False)
 
 
