@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 HELP = """\
@@ -117,7 +117,6 @@ def _run_stage(name: str, arguments: list[str]) -> None:
     from gsr_rl.settings.compose import load_settings
 
     settings = load_settings(recipes[0], [argument for argument in arguments if not argument.startswith("recipe=")])
-    from gsr_rl.files import locked
     from gsr_rl.stages.chain import check_layout
 
     check_layout(settings)
@@ -125,11 +124,18 @@ def _run_stage(name: str, arguments: list[str]) -> None:
         from gsr_rl.stages import dry_run
 
         return dry_run.run(settings)
+    with ExitStack() as held:
+        _work(name, settings, arguments, redo, held)
+
+
+def _hold(settings: Any, held: ExitStack) -> None:
+    """Hold the run folder's lock, unless this is a stage of a chain that holds it."""
+    from gsr_rl.files import locked
+
     root = str(settings.folder.root)
-    # A stage of the chain works in the folder whose lock its parent holds.
-    with nullcontext() if os.environ.get(LOCKED) == root else locked(settings.folder.lock):
+    if os.environ.get(LOCKED) != root:
+        held.enter_context(locked(settings.folder.lock))
         os.environ[LOCKED] = root
-        _work(name, settings, arguments, redo)
 
 
 def _take_redo(arguments: list[str]) -> tuple[list[str], str | None]:
@@ -146,7 +152,8 @@ def _take_redo(arguments: list[str]) -> tuple[list[str], str | None]:
     return [*arguments[:position], *arguments[position + 2 :]], stage
 
 
-def _work(name: str, settings: Any, arguments: list[str], redo: str | None) -> None:
+def _work(name: str, settings: Any, arguments: list[str], redo: str | None, held: ExitStack) -> None:
+    """Check, then work. What is refused leaves no trace, so the lock comes after the checks."""
     from gsr_rl.stages import records
     from gsr_rl.stages.platform import choose_platform
 
@@ -154,18 +161,19 @@ def _work(name: str, settings: Any, arguments: list[str], redo: str | None) -> N
     stage = STAGES[name]
     module: Any = importlib.import_module(f"gsr_rl.stages.{stage.module}")
     if redo is not None:
+        _hold(settings, held)
         records.redo(settings, redo)
-    if name != "run":
-        records.check_earlier(settings, name)
     if stage.device == "yes" or (stage.device == "perhaps" and module.needs_device(settings)):
         settings = choose_platform(settings)
-    getattr(module, stage.check)(settings)
-    work = getattr(module, stage.work)
     if name == "run":
-        work(settings, arguments)
-    else:
-        records.claim(settings, name)
-        work(settings)
+        module.check_all(settings, arguments)
+        _hold(settings, held)
+        return module.run(settings, arguments)
+    records.check_earlier(settings, name)
+    getattr(module, stage.check)(settings)
+    _hold(settings, held)
+    records.claim(settings, name)
+    getattr(module, stage.work)(settings)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,10 @@ _STAGES: dict[str, tuple[str, ...]] = {
     "data.apply_chat_template_kwargs": PROMPTED,
     "data.apply_chat_template_kwargs.": PROMPTED,
     "actor_rollout_ref.rollout.prompt_length": SAMPLING,
-    "actor_rollout_ref.rollout.dtype": SAMPLING,
+    # Float types of a CPU, which depend on the processor. A journal of answers has its own record of them.
+    "actor_rollout_ref.rollout.dtype": NONE,
+    "actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype": NONE,
+    "sft.engine.mixed_precision.param_dtype": NONE,
     # Where the package is installed.
     "actor_rollout_ref.rollout.agent.agent_loop_config_path": NONE,
     "reward.": SAMPLING,

@@ -132,23 +132,39 @@ def check_layout(settings: Settings) -> None:
         )
 
 
+def _variants(settings: Settings, arguments: Sequence[str]) -> dict[str, list[str]]:
+    """The overrides of each variant's own `gsr-rl run`."""
+    overrides = [argument for argument in arguments if not argument.startswith("recipe=")]
+    return {
+        name: [*overrides, *variant.overrides, f"run_dir={settings.folder.root / name}", "variants=null"]
+        for name, variant in (settings.variants or {}).items()
+    }
+
+
+def _recipe(arguments: Sequence[str]) -> str:
+    return next(argument for argument in arguments if argument.startswith("recipe=")).removeprefix("recipe=")
+
+
+def check_all(settings: Settings, arguments: Sequence[str]) -> None:
+    """The results that are there, the pending stages and the variants, before the first stage starts.
+
+    Raises:
+        UsageError: a result was made from other settings or inputs, or a stage could not start.
+    """
+    recipe = _recipe(arguments)
+    check_results(settings, recipe, [argument for argument in arguments if not argument.startswith("recipe=")])
+    check(settings)
+    for changed in _variants(settings, arguments).values():
+        check(load_settings(recipe, changed))
+
+
 def run(settings: Settings, arguments: Sequence[str]) -> None:
     """Run the chain of `gsr-rl run ARGUMENTS`, then those of the recipe's variants, and report on all of them.
 
     Raises:
-        UsageError: a result in the run folder was made from other settings or inputs.
         SystemExit: with the exit code of the stage that failed. What was done stays, and the next start resumes there.
     """
     folder, variants = settings.folder, settings.variants or {}
-    overrides = [argument for argument in arguments if not argument.startswith("recipe=")]
-    own = {
-        name: [*overrides, *variant.overrides, f"run_dir={folder.root / name}", "variants=null"]
-        for name, variant in variants.items()
-    }
-    recipe = next(argument for argument in arguments if argument.startswith("recipe="))
-    for changed in own.values():  # before the first chain starts
-        check(load_settings(recipe.removeprefix("recipe="), changed))
-    check_results(settings, recipe.removeprefix("recipe="), overrides)
     describe(settings)
     base_model(settings)  # converted once, before the stages look for it
     for step in steps(settings):
@@ -157,10 +173,10 @@ def run(settings: Settings, arguments: Sequence[str]) -> None:
             continue
         print(f"gsr-rl run: {step.stage}", flush=True)
         _command(folder, step.stage, [*arguments, *step.overrides])
-    for name, variant in variants.items():
+    for name, overrides in _variants(settings, arguments).items():
         print(f"gsr-rl run: variant {name}", flush=True)
-        share(folder.root, name, variant.reuse)
-        _command(folder, "run", [recipe, *own[name]])
+        share(folder.root, name, variants[name].reuse)
+        _command(folder, "run", [f"recipe={_recipe(arguments)}", *overrides])
     if "report" not in settings.skip_stages:
         _command(folder, "report", [str(folder.root)])
         if variants:
