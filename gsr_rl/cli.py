@@ -10,14 +10,16 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 HELP = """\
 gsr-rl: reinforcement-learning fine-tuning for Generative Self-Refinement, on verl
 
-usage: gsr-rl <stage> recipe=<name> [key=value ...] [--dry-run]
+usage: gsr-rl <stage> recipe=<name> [key=value ...] [--dry-run] [--redo STAGE]
 
 --dry-run prints and saves the resolved configuration and what follows from it, and starts nothing.
+--redo STAGE removes the results of a stage, and of all stages that depend on it, so that they are made again.
 
 stages
   data      problems, split disjointly, as JSONL and as verl's parquet
@@ -41,6 +43,9 @@ tools on files (gsr-rl <tool> --help says more)
   overlap --train FILE --eval FILE... --out FILE
                                      training problems that overlap with evaluation sets
 """
+
+
+LOCKED = "GSR_RL_LOCKED"  # environment variable: the run folder whose lock this process or its parent holds
 
 
 class Stage(NamedTuple):
@@ -105,7 +110,7 @@ def _run_stage(name: str, arguments: list[str]) -> None:
     if name not in STAGES:
         raise UsageError(f"{name}: no such command; stages: {', '.join(STAGES)}; tools: {', '.join(TOOLS)}")
     dry = "--dry-run" in arguments
-    arguments = [argument for argument in arguments if argument != "--dry-run"]
+    arguments, redo = _take_redo([argument for argument in arguments if argument != "--dry-run"])
     recipes = [argument.removeprefix("recipe=") for argument in arguments if argument.startswith("recipe=")]
     if len(recipes) != 1:
         raise UsageError("recipe: missing; say recipe=<name>, for example recipe=quickstart_cpu")
@@ -113,24 +118,62 @@ def _run_stage(name: str, arguments: list[str]) -> None:
 
     settings = load_settings(recipes[0], [argument for argument in arguments if not argument.startswith("recipe=")])
     from gsr_rl.stages.chain import check_layout
-    from gsr_rl.stages.platform import choose_platform
 
     check_layout(settings)
     if dry:
         from gsr_rl.stages import dry_run
 
         return dry_run.run(settings)
+    with ExitStack() as held:
+        _work(name, settings, arguments, redo, held)
+
+
+def _hold(settings: Any, held: ExitStack) -> None:
+    """Hold the run folder's lock, unless this is a stage of a chain that holds it."""
+    from gsr_rl.files import locked
+
+    root = str(settings.folder.root)
+    if os.environ.get(LOCKED) != root:
+        held.enter_context(locked(settings.folder.lock))
+        os.environ[LOCKED] = root
+
+
+def _take_redo(arguments: list[str]) -> tuple[list[str], str | None]:
+    """The arguments without `--redo STAGE`, and the stage."""
+    from gsr_rl.errors import UsageError
+    from gsr_rl.settings.dependencies import CHAIN
+
+    if "--redo" not in arguments:
+        return arguments, None
+    position = arguments.index("--redo")
+    stage = next(iter(arguments[position + 1 :]), "")
+    if stage not in CHAIN:
+        raise UsageError(f"--redo {stage}: say which stage to make again: {', '.join(CHAIN)}")
+    return [*arguments[:position], *arguments[position + 2 :]], stage
+
+
+def _work(name: str, settings: Any, arguments: list[str], redo: str | None, held: ExitStack) -> None:
+    """Check, then work. What is refused leaves no trace, so the lock comes after the checks."""
+    from gsr_rl.stages import records
+    from gsr_rl.stages.platform import choose_platform
+
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     stage = STAGES[name]
     module: Any = importlib.import_module(f"gsr_rl.stages.{stage.module}")
+    if redo is not None:
+        _hold(settings, held)
+        records.redo(settings, redo)
     if stage.device == "yes" or (stage.device == "perhaps" and module.needs_device(settings)):
         settings = choose_platform(settings)
-    getattr(module, stage.check)(settings)
-    work = getattr(module, stage.work)
     if name == "run":
-        work(settings, arguments)
-    else:
-        work(settings)
+        module.check_all(settings, arguments)
+        _hold(settings, held)
+        return module.run(settings, arguments)
+    records.check_earlier(settings, name)
+    getattr(module, stage.check)(settings)
+    _hold(settings, held)
+    records.claim(settings, name)
+    getattr(module, stage.work)(settings)
 
 
 if __name__ == "__main__":

@@ -107,10 +107,12 @@ def group(runs: Sequence[Run]) -> list[Group]:
 
 
 def _settings(run: Run) -> str:
-    if not run.folder.claim.exists():
+    if not run.folder.description.exists():
         return str(run.folder.root)
-    claim: Mapping[str, Any] = json.loads(run.folder.claim.read_text())
-    settings: Mapping[str, str] = claim.get("settings", claim)  # in the first layout of run folders they were the root
+    description: Mapping[str, Any] = json.loads(run.folder.description.read_text())
+    settings: Mapping[str, str] = description.get(
+        "settings", description
+    )  # in the first layout of run folders they were the root
     return json.dumps({key: value for key, value in settings.items() if not key.endswith("seed")}, sort_keys=True)
 
 

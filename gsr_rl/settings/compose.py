@@ -122,19 +122,6 @@ def resolved_config(settings: Settings) -> dict[str, Any]:
     return {**rl, "sft": sft}
 
 
-def composed_values(settings: Settings) -> dict[str, str]:
-    """Dotted key and text of every value, with interpolations as written."""
-    return dict(_leaves(OmegaConf.to_container(settings._composed, resolve=False)))
-
-
-def _leaves(values: Any, at: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{at}{key}.")
-        else:
-            yield f"{at}{key}", str(value)
-
-
 def save_config(config: DictConfig | Mapping[str, Any] | Settings, path: Path) -> str:
     """Write a configuration as YAML; of `Settings` what Hydra composed. Returns the text."""
     text = OmegaConf.to_yaml(config._composed if isinstance(config, Settings) else DictConfig(config))

@@ -82,14 +82,14 @@ class RunFolder:
         return self.root / "config.yaml"
 
     @property
-    def claim(self) -> Path:
-        """The settings to which the folder belongs."""
+    def description(self) -> Path:
+        """The settings of the last start that results depend on."""
         return self.root / "run.json"
 
-    def has_results(self) -> bool:
-        """Whether a stage has begun to write here: a run that was refused at once leaves nothing."""
-        own = {self.config, self.claim, self.usage}
-        return self.claim.exists() and any(path not in own for path in self.root.iterdir())
+    @property
+    def lock(self) -> Path:
+        """Held by the run that writes here."""
+        return self.root / ".lock"
 
     @property
     def answers(self) -> Path:

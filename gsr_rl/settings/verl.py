@@ -39,6 +39,7 @@ class Data(Facts):
     train_files: Files
     val_files: Files
     max_prompt_length: int
+    filter_overlong_prompts: bool
     apply_chat_template_kwargs: dict[str, Any]
 
 
@@ -66,9 +67,16 @@ class Rollout(Facts):
     val_kwargs: ValidationSampling
 
 
+class Checkpoint(Facts):
+    """`checkpoint`: what a checkpoint holds."""
+
+    save_contents: list[str]
+
+
 class Actor(Facts):
     """`actor_rollout_ref.actor`: mini-batches in prompts, micro-batches in tokens."""
 
+    checkpoint: Checkpoint
     ppo_mini_batch_size: int
     use_dynamic_bsz: bool
     ppo_max_token_len_per_gpu: int
@@ -96,6 +104,7 @@ class Trainer(Facts):
     n_gpus_per_node: int
     total_training_steps: int | None
     total_epochs: int
+    save_freq: int
     use_v1: bool
     v1: V1
 
@@ -182,6 +191,8 @@ class SftTrainer(Facts):
 
     n_gpus_per_node: int
     total_training_steps: int | None
+    total_epochs: int
+    save_freq: int | str
     experiment_name: str | None
     seed: int | None
 
@@ -189,6 +200,7 @@ class SftTrainer(Facts):
 class VerlSft(Facts):
     """verl's SFT configuration, as far as our code reads it."""
 
+    checkpoint: Checkpoint
     data: SftData
     model: TrainedModel
     trainer: SftTrainer
@@ -230,6 +242,20 @@ def check_training(gsr: Gsr, verl: Verl) -> None:
     _check_budgets(gsr, rollout, actor)
     rows, key = rows_in_queue(gsr, verl), "transfer_queue.backend.SimpleStorage.total_storage_size"
     require(verl.queue_size >= rows, key, verl.queue_size, f"at least {rows}, the rows of one step")
+
+
+def check_checkpoints(verl: Verl, sft: VerlSft) -> None:
+    """A training must keep its end, as a model that can be loaded.
+
+    Raises:
+        UsageError: nothing would be saved, or no Hugging Face model.
+    """
+    hint = "at least 1: otherwise verl saves nothing at all; the last step is always saved then"
+    require(verl.trainer.save_freq >= 1, "trainer.save_freq", verl.trainer.save_freq, hint)
+    for key, checkpoint in ((f"{_ACTOR}.checkpoint", verl.actor.checkpoint), ("sft.checkpoint", sft.checkpoint)):
+        has_model = "hf_model" in checkpoint.save_contents
+        hint = "a list with hf_model, which the next stage loads"
+        require(has_model, f"{key}.save_contents", checkpoint.save_contents, hint)
 
 
 def _check_budgets(gsr: Gsr, rollout: Rollout, actor: Actor) -> None:

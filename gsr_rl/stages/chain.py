@@ -15,28 +15,18 @@ import psutil
 from gsr_rl.child import end_with_parent
 from gsr_rl.episode import BASE, GRPO, SFT
 from gsr_rl.errors import UsageError
-from gsr_rl.files import replacing
+from gsr_rl.files import write_json
 from gsr_rl.generation.roles import role_of
-from gsr_rl.settings.compose import AGENT_LOOPS, CPU_DTYPES, composed_values, load_settings, save_config
+from gsr_rl.settings.compose import load_settings, resolved_config, save_config
+from gsr_rl.settings.dependencies import leaves, stages_of
 from gsr_rl.settings.run_folder import RunFolder
 from gsr_rl.settings.served import Served
 from gsr_rl.settings.settings import Settings
 from gsr_rl.settings.variants import share
-from gsr_rl.stages import data, sft, teach
+from gsr_rl.stages import data, records, sft, teach
 from gsr_rl.stages.models import base_model
 from gsr_rl.stages.preflight import check_attention, check_by_verl, check_model, check_recipe, check_roles
 
-# Keys of `teach` that may change between starts: they say where models run, not what they are asked.
-SERVERS = tuple(
-    f"teach.{role}.{key}"
-    for role in ("student", "llm")
-    for key in ("urls", "api_key_env", "concurrency", "timeout_s", "retry_s", "price_in", "price_out", "engine")
-)
-# Keys that may change from one start of a run to the next.
-OPERATIONAL = (
-    *("skip_stages", "run_dir", "eval.", "generation.", "trainer.", "sft.trainer.", "ray_kwargs."),
-    *(AGENT_LOOPS, *CPU_DTYPES, *SERVERS),
-)
 # The chain evaluates its own models on sets of `gsr.k`. Here a recipe's values are for `gsr-rl eval` alone.
 EVALUATION = (
     *("eval.benchmarks=null", "eval.sweep=null", "eval.pool=null", "eval.population=null", "eval.rounds=1"),
@@ -108,25 +98,23 @@ def check(settings: Settings) -> None:
         check_by_verl(settings)
 
 
-def claim(settings: Settings) -> None:
-    """The run folder belongs to the settings of its first start; stages made by two settings would go unnoticed in it.
+def check_results(settings: Settings, recipe: str, overrides: Sequence[str]) -> None:
+    """What is there of the chain was made from these settings and inputs.
 
     Raises:
-        UsageError: other settings own the folder; names a key in which they differ.
+        UsageError: a result was made from others; says what changed, was -> is, and what to do.
     """
     check_layout(settings)
-    folder = settings.folder
-    here = {key: value for key, value in composed_values(settings).items() if not key.startswith(OPERATIONAL)}
-    if not folder.has_results():
-        with replacing(folder.claim) as temporary:
-            temporary.write_text(json.dumps({"layout": LAYOUT, "settings": here}, indent=1))
-    for key, value in json.loads(folder.claim.read_text())["settings"].items():
-        if key in here and here[key] != value:
-            raise UsageError(
-                f"run_dir={settings.run_dir}: belongs to other settings ({key}={value}, here {here[key]}); "
-                "choose another run_dir, or remove this one"
-            )
-    save_config(settings, folder.config)
+    for step in steps(settings):
+        own = load_settings(recipe, [*overrides, *step.overrides]) if step.overrides else settings
+        records.check(own, step.stage)
+
+
+def describe(settings: Settings) -> None:
+    """Write what the run is made from: `run.json`, by which the report knows repeats, and `config.yaml`."""
+    values = {key: str(value) for key, value in leaves(resolved_config(settings)) if stages_of(key)}
+    write_json(settings.folder.description, {"layout": LAYOUT, "settings": values})
+    save_config(settings, settings.folder.config)
 
 
 def check_layout(settings: Settings) -> None:
@@ -135,7 +123,7 @@ def check_layout(settings: Settings) -> None:
     Raises:
         UsageError: an older version wrote the folder.
     """
-    path = settings.folder.claim
+    path = settings.folder.description
     layout = json.loads(path.read_text()).get("layout", 1) if path.exists() else LAYOUT
     if layout != LAYOUT:
         raise UsageError(
@@ -144,23 +132,40 @@ def check_layout(settings: Settings) -> None:
         )
 
 
+def _variants(settings: Settings, arguments: Sequence[str]) -> dict[str, list[str]]:
+    """The overrides of each variant's own `gsr-rl run`."""
+    overrides = [argument for argument in arguments if not argument.startswith("recipe=")]
+    return {
+        name: [*overrides, *variant.overrides, f"run_dir={settings.folder.root / name}", "variants=null"]
+        for name, variant in (settings.variants or {}).items()
+    }
+
+
+def _recipe(arguments: Sequence[str]) -> str:
+    return next(argument for argument in arguments if argument.startswith("recipe=")).removeprefix("recipe=")
+
+
+def check_all(settings: Settings, arguments: Sequence[str]) -> None:
+    """The results that are there, the pending stages and the variants, before the first stage starts.
+
+    Raises:
+        UsageError: a result was made from other settings or inputs, or a stage could not start.
+    """
+    recipe = _recipe(arguments)
+    check_results(settings, recipe, [argument for argument in arguments if not argument.startswith("recipe=")])
+    check(settings)
+    for changed in _variants(settings, arguments).values():
+        check(load_settings(recipe, changed))
+
+
 def run(settings: Settings, arguments: Sequence[str]) -> None:
     """Run the chain of `gsr-rl run ARGUMENTS`, then those of the recipe's variants, and report on all of them.
 
     Raises:
-        UsageError: the run folder belongs to other settings.
         SystemExit: with the exit code of the stage that failed. What was done stays, and the next start resumes there.
     """
     folder, variants = settings.folder, settings.variants or {}
-    overrides = [argument for argument in arguments if not argument.startswith("recipe=")]
-    own = {
-        name: [*overrides, *variant.overrides, f"run_dir={folder.root / name}", "variants=null"]
-        for name, variant in variants.items()
-    }
-    recipe = next(argument for argument in arguments if argument.startswith("recipe="))
-    for changed in own.values():  # before the first chain starts
-        check(load_settings(recipe.removeprefix("recipe="), changed))
-    claim(settings)
+    describe(settings)
     base_model(settings)  # converted once, before the stages look for it
     for step in steps(settings):
         if step.result.exists():
@@ -168,10 +173,10 @@ def run(settings: Settings, arguments: Sequence[str]) -> None:
             continue
         print(f"gsr-rl run: {step.stage}", flush=True)
         _command(folder, step.stage, [*arguments, *step.overrides])
-    for name, variant in variants.items():
+    for name, overrides in _variants(settings, arguments).items():
         print(f"gsr-rl run: variant {name}", flush=True)
-        share(folder.root, name, variant.reuse)
-        _command(folder, "run", [recipe, *own[name]])
+        share(folder.root, name, variants[name].reuse)
+        _command(folder, "run", [f"recipe={_recipe(arguments)}", *overrides])
     if "report" not in settings.skip_stages:
         _command(folder, "report", [str(folder.root)])
         if variants:

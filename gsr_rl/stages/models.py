@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from gsr_rl.errors import UsageError
@@ -24,6 +25,24 @@ def latest_model(settings: Settings, *stages: str) -> str:
         if settings.folder.model(stage).is_dir():
             return str(settings.folder.model(stage))
     return base_model(settings)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step of a checkpoint's folder, `global_step_<step>`."""
+    return int(checkpoint.name.rpartition("_")[2])
+
+
+def check_last_step(stage: str, checkpoint: Path | None, wanted: int) -> None:
+    """A training has made all its steps, before its model counts.
+
+    Raises:
+        SystemExit: with one line, if the last checkpoint is of an earlier step than the one that was wanted.
+    """
+    done = 0 if checkpoint is None else step_of(checkpoint)
+    if done < wanted:
+        sys.exit(
+            f"gsr-rl {stage}: ended after step {done} of {wanted}; the same command goes on from its last checkpoint"
+        )
 
 
 def publish(checkpoint: Path | None, model: str, target: Path) -> None:

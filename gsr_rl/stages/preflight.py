@@ -13,7 +13,7 @@ from gsr_rl.generation.servers import check_servers
 from gsr_rl.generation.tokenizers import check_prompts, load_tokenizer
 from gsr_rl.settings.compose import rl_config
 from gsr_rl.settings.settings import Settings
-from gsr_rl.settings.verl import check_training
+from gsr_rl.settings.verl import check_checkpoints, check_training
 
 _FLASH = "flash_attention_2"
 
@@ -25,6 +25,7 @@ def check_recipe(settings: Settings) -> None:
         UsageError: one line that names the key or file, what is wrong and how to fix it.
     """
     check_training(settings.gsr, settings.verl)
+    check_checkpoints(settings.verl, settings.sft)
     for trained in ("warmup", "sft", "train"):
         settings.folder.latest_checkpoint(trained)
     check_reward_function(settings)

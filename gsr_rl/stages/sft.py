@@ -14,7 +14,7 @@ from gsr_rl.settings.compose import save_config, sft_config
 from gsr_rl.settings.settings import Settings
 from gsr_rl.stages import teach
 from gsr_rl.stages.logs import open_logs
-from gsr_rl.stages.models import base_model, latest_model, publish
+from gsr_rl.stages.models import base_model, check_last_step, latest_model, publish, step_of
 from gsr_rl.stages.preflight import check_attention, check_model, check_recipe
 
 Files = str | list[str]
@@ -58,8 +58,8 @@ def _train(settings: Settings, stage: str, model: str, steps: int | None) -> Non
         "seed": settings.gsr.seed if sft.trainer.seed is None else sft.trainer.seed,
         "total_training_steps": steps,
     }
+    per_epoch = max(1, _count_rows(train_files) // sft.data.train_batch_size)
     if steps is not None:  # as many passes over the rows as the steps need
-        per_epoch = max(1, _count_rows(train_files) // sft.data.train_batch_size)
         trainer["total_epochs"] = -(-steps // per_epoch)
     changes = {
         "model.path": sft.model.path or model,
@@ -70,9 +70,23 @@ def _train(settings: Settings, stage: str, model: str, steps: int | None) -> Non
     }
     config_file = folder.stage(stage) / "config.yaml"
     save_config(sft_config(settings, changes), config_file)
+    start_a_new_epoch(folder.latest_checkpoint(stage), per_epoch)
     _torchrun(config_file, sft.trainer.n_gpus_per_node, open_logs(folder.stage(stage)))
+    wanted = sft.trainer.total_epochs * per_epoch if steps is None else steps
+    check_last_step(stage, folder.latest_checkpoint(stage), wanted)
     publish(folder.latest_checkpoint(stage), "huggingface", folder.model(stage))
     print(f"gsr-rl {stage}: model in {folder.model(stage)}")
+
+
+def start_a_new_epoch(checkpoint: Path | None, per_epoch: int) -> None:
+    """Before a training resumes at the end of an epoch: set aside the state of its data loader, which is at its end.
+
+    verl 0.9.1 loads that state, and takes the empty rest of the old epoch for all of the next epoch, which is lost
+    without a word (verl#7401). Without the state it starts the next epoch, in the order of an undisturbed training.
+    """
+    if checkpoint is not None and step_of(checkpoint) % per_epoch == 0:
+        for state in checkpoint.glob("data_*.pt"):
+            state.rename(state.with_suffix(".done"))
 
 
 def _count_rows(files: Files) -> int:

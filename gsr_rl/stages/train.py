@@ -5,7 +5,7 @@ from gsr_rl.generation.tokenizers import check_prompts, load_tokenizer, longest_
 from gsr_rl.settings.compose import rl_config, save_config
 from gsr_rl.settings.settings import Settings
 from gsr_rl.stages.logs import open_logs
-from gsr_rl.stages.models import latest_model, publish
+from gsr_rl.stages.models import check_last_step, latest_model, publish
 from gsr_rl.stages.preflight import check_attention, check_by_verl, check_recipe
 
 
@@ -33,7 +33,10 @@ def run(settings: Settings) -> None:
     folder, ray_init = settings.folder, settings.verl.ray_init
     runtime_env = ray_init["runtime_env"]
     env = {**runtime_env["env_vars"], **open_logs(folder.stage("train"))}
+    # verl ends with its last epoch, however many steps were asked for; an epoch has at least one step.
+    epochs, steps = settings.verl.trainer.total_epochs, settings.verl.trainer.total_training_steps
     changes = {
+        "trainer.total_epochs": max(epochs, steps or 0),
         "actor_rollout_ref.model.path": settings.verl.model.path or latest_model(settings, "warmup", "sft"),
         "ray_kwargs.ray_init": {**ray_init, "runtime_env": {**runtime_env, "env_vars": env}},
         # Absolute paths: Ray starts its processes in another folder.
@@ -43,5 +46,18 @@ def run(settings: Settings) -> None:
     config = rl_config(settings, changes)
     save_config(config, folder.stage("train") / "config.yaml")
     train(config)
+    check_last_step("train", folder.latest_checkpoint("train"), _steps(settings))
     publish(folder.latest_checkpoint("train"), "actor/huggingface", folder.model("train"))
     print(f"gsr-rl train: model in {folder.model('train')}")
+
+
+def _steps(settings: Settings) -> int:
+    """The steps that a training has: those that are asked for, or those of its epochs."""
+    data, trainer = settings.verl.data, settings.verl.trainer
+    if trainer.total_training_steps is not None:
+        return trainer.total_training_steps
+    if data.filter_overlong_prompts:  # verl alone knows how many prompts are left
+        return 1
+    files = [data.train_files] if isinstance(data.train_files, str) else data.train_files
+    prompts = sum(len(read_rl_rows(file)) for file in files)
+    return trainer.total_epochs * (prompts // data.train_batch_size)

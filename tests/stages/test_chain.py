@@ -15,10 +15,9 @@ from gsr_rl.episode import Episode, Response, write_episodes
 from gsr_rl.errors import UsageError
 from gsr_rl.report.runs import group, read_runs
 from gsr_rl.settings.compose import load_settings
-from gsr_rl.settings.settings import Settings
 from gsr_rl.settings.variants import share
-from gsr_rl.stages import chain
-from gsr_rl.stages.chain import claim, steps
+from gsr_rl.stages import chain, records
+from gsr_rl.stages.chain import describe, steps
 
 
 def stages_of(run_dir: Path, *overrides: str) -> list[tuple[str, str]]:
@@ -75,37 +74,23 @@ def step_model(run_dir: Path, name: str | None) -> Path:
 # --- the owner of a run folder ----------------------------------------------------------------------------------------
 
 
-def settings_of(run_dir: Path, *overrides: str) -> Settings:
-    given = [f"run_dir={run_dir}", "actor_rollout_ref.actor.optim.lr=2e-5"]
-    return changed(composed("quickstart_cpu"), *given, *overrides)
-
-
-def test_a_run_folder_belongs_to_one_configuration(tmp_path: Path) -> None:
-    def settings(*overrides: str) -> Settings:
-        return settings_of(tmp_path / "run", *overrides)
-
-    claim(settings("gsr.k=7"))  # its first stage was refused, so nothing came of it
-    claim(settings())
-    (tmp_path / "run" / "data").mkdir()
-    claim(settings("skip_stages=[train]", "trainer.total_training_steps=99"))  # where to resume, and how far
-    claim(settings("actor_rollout_ref.rollout.dtype=float16"))  # on another processor
-    claim(settings("generation.backend=server", "generation.engine={max_num_seqs: 3}", "eval.repeats=2"))
-    with pytest.raises(UsageError, match=r"run_dir=.*/run: belongs to other settings \(gsr.k=4, here 5\)"):
-        claim(settings("gsr.k=5"))
-    with pytest.raises(UsageError, match=r"actor_rollout_ref.actor.optim.lr=2e-05, here 1e-07"):
-        claim(settings("actor_rollout_ref.actor.optim.lr=1e-7"))
-    claim(settings())  # nothing was overwritten
-    owner = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert owner["layout"] == 2 and owner["settings"]["gsr.k"] == "4"
-
-
 def test_the_settings_of_another_composition_are_the_same(tmp_path: Path) -> None:
-    """What the claim compares does not depend on the process, or on what was composed before."""
-    overrides = [f"run_dir={tmp_path / 'run'}", "gsr.k=3"]
-    claim(load_settings("quickstart_cpu", overrides))
-    (tmp_path / "run" / "data").mkdir()
+    """What a record compares does not depend on the process, or on what was composed before."""
+    overrides = [f"run_dir={tmp_path / 'run'}", "gsr.k=3", f"base_model={tmp_path}"]
+    records.claim(load_settings("quickstart_cpu", overrides), "teach")
     load_settings("gsr_qwen3_1_7b")
-    claim(load_settings("quickstart_cpu", overrides))
+    records.check(load_settings("quickstart_cpu", overrides), "teach")
+
+
+def test_a_start_describes_what_the_run_is_made_from(tmp_path: Path) -> None:
+    """By run.json the report knows repeats: it holds the settings that results depend on, and no others."""
+    run_dir = tmp_path / "run"
+    describe(changed(composed("quickstart_cpu"), f"run_dir={run_dir}", "gsr.k=3", "trainer.save_freq=7"))
+    description = json.loads((run_dir / "run.json").read_text())
+    assert description["layout"] == 2
+    assert description["settings"]["gsr.k"] == "3"
+    assert "trainer.save_freq" not in description["settings"]
+    assert "save_freq: 7" in (run_dir / "config.yaml").read_text()
 
 
 def test_runs_that_differ_in_their_seed_are_repeats_for_the_report(tmp_path: Path) -> None:

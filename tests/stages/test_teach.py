@@ -19,8 +19,7 @@ from gsr_rl.generation import roles
 from gsr_rl.generation.journal import Journal
 from gsr_rl.settings.compose import load_settings
 from gsr_rl.settings.settings import Settings
-from gsr_rl.stages import chain, data, sft, teach
-from gsr_rl.stages.chain import claim
+from gsr_rl.stages import chain, data, records, sft, teach
 
 TRAIN, TAUGHT = 12, 8
 TOKENIZER: Any = tiny_tokenizer()
@@ -176,12 +175,12 @@ def test_two_runs_on_one_folder_are_refused(tmp_path: Path, base: Settings) -> N
 
 def test_where_models_are_served_may_change_from_one_start_to_the_next(tmp_path: Path, base: Settings) -> None:
     first = settings_of(tmp_path, base, "http://a/v1")
-    claim(first)
-    (tmp_path / "data").mkdir()
-    claim(settings_of(tmp_path, base, "http://b/v1", "teach.llm.concurrency=9", "teach.student.api_key_env=OTHER"))
+    records.claim(first, "teach")
+    elsewhere = ("teach.llm.concurrency=9", "teach.student.api_key_env=OTHER")
+    records.check(settings_of(tmp_path, base, "http://b/v1", *elsewhere), "teach")
     for override in ("teach.llm.model=other", "teach.llm.temperature=0.1", "teach.keep=all"):
-        with pytest.raises(UsageError, match="belongs to other settings"):
-            claim(settings_of(tmp_path, base, "http://a/v1", override))
+        with pytest.raises(UsageError, match=override.partition("=")[0]):
+            records.check(settings_of(tmp_path, base, "http://a/v1", override), "teach")
 
 
 @pytest.fixture
