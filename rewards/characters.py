@@ -22,12 +22,12 @@ _MORE_SIGNS = {
     "∩": r"\cap ",
     "∈": r"\in ",
     "∅": r"\emptyset ",
-    "∖": r"\setminus ",
+    "\u2216": r"\setminus ",
     "\u211d": r"\mathbb{R}",
-    "ℤ": r"\mathbb{Z}",
-    "ℕ": r"\mathbb{N}",
-    "ℚ": r"\mathbb{Q}",
-    "ℂ": r"\mathbb{C}",
+    "\u2124": r"\mathbb{Z}",
+    "\u2115": r"\mathbb{N}",
+    "\u211a": r"\mathbb{Q}",
+    "\u2102": r"\mathbb{C}",
     "\u2044": "/",
     "\u2215": "/",
     "…": r"\ldots ",
@@ -53,7 +53,7 @@ _MORE_SIGNS = {
     "△": r"\triangle ",
     "→": r"\to ",
     "∧": r"\land ",
-    "∨": r"\lor ",
+    "\u2228": r"\lor ",
     "∛": r"\sqrt[3]",
     "∜": r"\sqrt[4]",
     "º": r"^\circ ",
@@ -112,7 +112,7 @@ def _decomposed(text: str) -> str:
         else:
             pieces.append(unicodedata.normalize("NFKC", char).translate(_SYMBOLS) if now else char)
     pieces.append("}" * (level != ""))
-    # ¹⁄₂ is a fraction.
+    # A raised 1, a fraction slash and a lowered 2 are a fraction.
     return re.sub(r"\^\{(\d+)\}/_\{(\d+)\}", r"\\frac{\1}{\2}", "".join(pieces))
 
 

@@ -14,8 +14,8 @@ from rewards.choices import choice
 from rewards.forms import Form, read
 from rewards.latex import compact
 from rewards.limits import is_mathematics, too_heavy
-from rewards.prose import words
 from rewards.numerals import decimal_places, rounds_to, stands_for
+from rewards.prose import words
 from rewards.real_intervals import canonical
 from rewards.sides import as_relation
 from rewards.units import agree

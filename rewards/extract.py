@@ -29,7 +29,8 @@ _DENIED = re.compile(
     r"|wonder\w*|ask\w*|pretend\w*|hypothe\w+|instead\s+of|rather\s+than|far\s+from|hardly|rul\w+\s+out|exclude\w*)\b"
     r"|\b(?:one|some\w*|people|students?|many|most|others?|they|he|she|everyone)\s+(?:\w+\s+)?"
     r"(?:thinks?|thought|believes?|believed|expects?|expected|gets?|got|says?|answers?|answered)\b"
-    r"|\b(?:other|another|previous|earlier|old|initial|original|first|former|possible|alternative|his|her|their)\s+(?:final\s+)?\Z"
+    r"|\b(?:other|another|previous|earlier|old|initial|original|first|former|possible|alternative|his|her|their)\s+"
+    r"(?:final\s+)?\Z"
     r"|(?<!problem)(?<!question)(?<!exercise)['\u2019]s\s+(?:final\s+)?\Z",
     re.I,
 )
@@ -44,15 +45,16 @@ _CLAUSE_START = re.compile(
     r"[.!?;:\n]\s|\n|,\s(?!that\b)|\b(?:so|thus|hence|therefore|then|consequently|but|finally)\b(?!\s+far)", re.I
 )
 _TAKEN_BACK = re.compile(
-    r"\b(?:is|are|was|be|sounds?|looks?|seems?)\s+(?:\w+\s+)?(?:wrong|incorrect|false|mistaken|untrue|not\s+(?:right|correct|true|it))\b"
-    r"|\bnot\s+(?:right|correct|true)\b|\A[^.!\n]*\?",
+    r"(?:\A\W*(?:\S+\s+)?|\b(?:which|this|that|it|answer)\s+)(?:is|was|sounds|looks|seems)\s+(?:\w+\s+)?"
+    r"(?:wrong|incorrect|false|mistaken|untrue|not\s+(?:right|correct|true|it))\b|\A[^.!\n]*\?",
     re.I,
 )
 _CLAUSE = re.compile(r"[,;]?\s+(?:because|since|which|where|so|as|but|when|if|I hope)\b.*", re.I | re.S)
 _VERB = re.compile(r".*\b(?:is|are|equals|be)\s+(?:equal to\s+)?(?=\S)", re.I)
 _ADVERB = re.compile(r"\A(?:(?:therefore|thus|hence|then|simply|just|exactly)\b[,:\s]*)+", re.I)
 _NEGATED = re.compile(
-    r"(?:(?:\w+ly|perhaps|maybe|of course)\s+)?(?:not|never|neither|nor|anything but|no longer)\b", re.I
+    r"(?:(?:\w+ly|perhaps|maybe|of course)\s+)?(?:not|never|neither|nor|anything but|no longer|unlikely|doubtful|hardly)\b",
+    re.I,
 )
 # Display mathematics over several lines counts as one line.
 _DISPLAY = re.compile(r"(?P<open>\$\$|\\\[)(?P<inside>[^$]*?)(?P<close>\$\$|\\\])", re.S)
@@ -78,7 +80,11 @@ def extract_answer(response: str) -> str | None:
     final = response.rpartition(_CLOSE_THINK)[2].partition(_OPEN_THINK)[0]
     if any(mark in final for mark in ("`", "<!--", r"\verb", "%")):
         final = _QUOTED.sub(" ", final)
-    final = _UNBRACED.sub(lambda box: rf"\boxed{{{box['token']}}}", final) if r"\boxed " in final else final
+    final = (
+        _UNBRACED.sub(lambda box: rf"\boxed{{{box['token']}}}", final)
+        if "boxed " in final or "fbox " in final
+        else final
+    )
     box = _last_box(final)
     if box is not None:
         return box.strip() or None

@@ -6,7 +6,6 @@ shape. `rewards.equality` compares the forms, down to the expressions in the lea
 
 import re
 from collections.abc import Iterator
-from fractions import Fraction
 from functools import lru_cache
 
 from rewards.choices import choice
@@ -16,7 +15,7 @@ from rewards.limits import is_mathematics
 from rewards.notation import split
 from rewards.numerals import exact_value
 from rewards.prose import COMMAND, spoken, unqualified, words
-from rewards.sides import SIGN, cases, excluded, of_sides
+from rewards.sides import SIGN, cases, excluded, modulo, of_sides
 from rewards.units import split_unit
 
 __all__ = ["Form", "leaves", "read"]
@@ -29,7 +28,7 @@ _AND = (
 _SEPARATOR = re.compile(rf"(?:[,;]\s*)?(?:{_AND})|[,;]")
 _OR = re.compile(r"or(?![a-z])|OR|或|\\lor|\\vee")
 _THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?!\d)")
-_BASED = re.compile(r"\(?(?=[0-9A-Za-z]*[0-9])(?P<digits>[0-9A-Za-z]+)\)?_\{?\(?(?P<base>[0-9]+)\)?\}?")
+_BASED = re.compile(r"\(?(?P<digits>[0-9A-Za-z]+)\)?_\{?\(?(?P<base>[0-9]+)\)?\}?")
 _UNION = re.compile(r"\\cup(?![a-zA-Z])")
 _ALL_BUT = re.compile(r"\\mathbb\{R\}\s*(?:\\setminus|\\backslash|-)\s*\\\{(?P<without>.*)\\\}")
 _POINT = re.compile(r"(?P<name>[A-Z](?:_\{?\w\}?|'{1,2})?)\s*(?P<tuple>\(.*\))")
@@ -49,7 +48,19 @@ def read(text: str) -> Form:
         value = spoken(text)
     if value is not None:
         return Form("number", text, value=value)
-    for reader in (_choice, _words, _qualified, _list, _cases, _of_sides, _quantity, _plus_minus, _sets, _brackets):
+    for reader in (
+        _choice,
+        _words,
+        _qualified,
+        _modulo,
+        _list,
+        _cases,
+        _of_sides,
+        _quantity,
+        _plus_minus,
+        _sets,
+        _brackets,
+    ):
         form = reader(text)
         if form is not None:
             return form
@@ -79,6 +90,10 @@ def _qualified(text: str) -> Form | None:
 
 def _of_sides(text: str) -> Form | None:
     return of_sides(text, read)
+
+
+def _modulo(text: str) -> Form | None:
+    return modulo(text, read)
 
 
 def _cases(text: str) -> Form | None:
@@ -194,5 +209,7 @@ def _numeral(text: str) -> Form | None:
 
 
 def _are_digits(numeral: str, base: int) -> bool:
-    """Whether all digits are below the base, where small letters are digits: 2x_2 is a product."""
+    """Whether a text is a numeral of a base: 2x_2 is a product, and letters alone are a numeral to base 16 only."""
+    if not re.search("[0-9]", numeral):
+        return base == 16 and len(numeral) > 1 and all(digit in "abcdefABCDEF" for digit in numeral)
     return not re.search("[a-z]", numeral) or (base <= 36 and all(int(digit, 36) < base for digit in numeral))

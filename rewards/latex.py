@@ -22,7 +22,9 @@ _ARGUMENT = r"(?=\s*(?:\^\s*\{?-?\d\}?\s*)?(?:\(|\{|\\(?:theta|alpha|beta|frac|p
 
 def _bare(name: str) -> str:
     """Alternatives of a pattern for a function's name without a command, if it is long enough to be one."""
-    return rf"|{_TEXT}\{{\s*{name}\s*\}}\s*|(?<![\\a-zA-Z]){name}{_ARGUMENT}\s*" if name[-1] != "h" else ""
+    return (
+        rf"|{_TEXT}\{{\s*{name}\s*\}}\s*|(?<![\\a-zA-Z]){name}(?:{_ARGUMENT}|(?=\s+\d))\s*" if name[-1] != "h" else ""
+    )
 
 
 def _reals(match: re.Match[str]) -> str:
@@ -86,11 +88,17 @@ _REWRITES: list[tuple[re.Pattern[str], Any]] = [
         (r"(?<![\d'])\d{1,3}(?:'\d{3})+(?!\d|')", lambda match: match[0].replace("'", ",")),
         # a modulus
         (
-            rf"(?:\\pmod|\(\s*(?:\\[bp]?mod|mod|{_TEXT}\{{\s*mod\s*\}}))\s*\{{?\s*([^(){{}}]+?)\s*\}}?\s*\)?\s*$"
-            rf"|(?:\\[bp]?mod(?:ulo)?|(?<![a-zA-Z\\])mod(?:ulo)?|{_TEXT}\{{\s*mod(?:ulo)?\s*\}})\s*\{{?\s*([^(){{}}]+?)\s*\}}?\s*$",
-            lambda match: rf"\pmod{{{match[1] or match[2]}}}",
+            rf"(?:\\pmod|\(\s*(?:\\[bp]?mod|mod|{_TEXT}\{{\s*mod\s*\}}))\s*\{{?\s*([^(){{}},;]+?)\s*\}}?\s*(?:\)|(?=$|[,;\s}}]))",
+            r"\\pmod{\1}",
         ),
-        (r"\^\s*\{\s*\\prime\s*\}", "'"),
+        (
+            rf"(?:\\[b]?mod(?:ulo)?|(?<![a-zA-Z\\])mod(?:ulo)?|{_TEXT}\{{\s*mod(?:ulo)?\s*\}})(?![a-zA-Z])"
+            r"\s*\{?\s*([^(){},;]+?)\s*\}?\s*(?=$|[,;])",
+            r"\\pmod{\1}",
+        ),
+        (r"(\d)\s*\\text\s*\{(st|nd|rd|th)\s+(?=[a-z])", r"\1\2 \\text{"),
+        (r"\\det\s*\(?\s*\\begin\{[pb]matrix\}(.*?)\\end\{[pb]matrix\}\s*\)?", r"\\begin{vmatrix}\1\\end{vmatrix}"),
+        (r"\|\s*\\begin\{matrix\}(.*?)\\end\{matrix\}\s*\|", r"\\begin{vmatrix}\1\\end{vmatrix}"),
         (r"\\lbrace(?![a-zA-Z])", r"\\{"),
         (r"\\rbrace(?![a-zA-Z])", r"\\}"),
         (r"\\langle(?![a-zA-Z])", "("),
@@ -104,7 +112,7 @@ _REWRITES: list[tuple[re.Pattern[str], Any]] = [
         (r"\\(?:bar|dot)\s*(?=\{?\d)", r"\\overline"),
         (r"\\overline\s*(\d)", r"\\overline{\1}"),
         (r"\\mathrm\s*\{([eid])\}", r"\1"),
-        (r"\\f?boxed\s*\{([^{}]*)\}", r"\1"),
+        (r"\\(?:boxed|fbox)\s*\{([^{}]*)\}", r"\1"),
         (r"[\s.,;:]+$", ""),
         (rf"^\s*{_TEXT}\{{([^{{}}]*)\}}\s*$", r"\1"),
         (r"[\s.,;:]+$", ""),

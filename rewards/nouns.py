@@ -40,8 +40,8 @@ suspect sweater sweet swimmer symbol table tablet tadpole tail tank tape task te
 text textbook thing ticket tie tiger tile tire toad toast token tomato tooth toothpick topping tourist tower town toy
 track tractor train trapezoid traveler tray tree trial triangle trip triplet trout truck tube tulip tunnel turkey turn
 turtle umbrella unicorn value van variable vase vegetable vehicle vertex video village visit visitor voice volleyball
-volume volunteer vote voter waffle walk wall watch watermelon way wedding weed weight whale wheel whole widget wife window
-wing winner wolf woman word worker world worm wreath wrestler zebra zero zone triple tuple subsequence
+volume volunteer vote voter waffle walk wall watch watermelon way wedding weed weight whale wheel whole widget wife
+window wing winner wolf woman word worker world worm wreath wrestler zebra zero zone triple tuple subsequence
 coloring colouring tiling configuration assignment rearrangement selection
 """
 _PLURALS = """
@@ -50,11 +50,12 @@ knives:knife wives:wife loaves:loaf leaves:leaf shelves:shelf wolves:wolf elves:
 deer:deer dice:die vertices:vertex matrices:matrix indices:index axes:axis snowmen:snowman octopuses:octopus
 bunnies:bunny solutions:solution photos:photo pianos:piano moose:moose shrimp:shrimp salmon:salmon trout:trout
 """
-ADJECTIVES = frozenset(
-    """distinct different possible positive whole right ordered unordered real integer rational prime total unique
-    identical red blue green yellow white black orange purple pink brown small large big long short new old valid such
-    lattice equilateral isosceles congruent ice cream full adult female male""".split()
-)
+_ADJECTIVES = """
+distinct different possible positive whole right ordered unordered real integer rational prime total unique identical
+red blue green yellow white black orange purple pink brown small large big long short new old valid such lattice
+equilateral isosceles congruent ice cream full adult female male
+"""
+ADJECTIVES = frozenset(_ADJECTIVES.split())
 
 
 def _plural(singular: str) -> str:

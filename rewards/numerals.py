@@ -61,7 +61,8 @@ def exact_value(compacted: str) -> Fraction | None:
     r"""Return the rational number that a `compact` text denotes, or None if the text is no plain numeral.
 
     Plain numerals are integers, decimals, thousands separators, a/b, \frac{a}{b}, mixed numbers, per cents,
-    m \times b^n, 1e-3, repeating decimals, ordinals (12^{th}) and English numerals up to twelve. Powers stay below about 3,300 digits.
+    m \times b^n, 1e-3, repeating decimals, ordinals (12^{th}) and English numerals up to twelve. Powers
+    stay below about 3,300 digits.
     """
     if not compacted or len(compacted) > MAX_CHARS:
         return None

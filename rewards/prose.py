@@ -31,7 +31,7 @@ _LARGE |= {f"{name}s": n for name, n in _LARGE.items()}
 _SPOKEN = re.compile(r"-?[\d.,]*\d(?:\s*/\s*\d+)?|[a-z]+")
 
 _UNIVERSAL = (
-    r"for\s+(?:all|any|every|each)(?![a-z])|for\s*\}?\s*\$?\s*[a-zA-Z]\s*(?:\\ge|\\in|>|=\s*-?\d+\s*,)"
+    r"for\s+(?:all|any|every|each)(?![a-z])|for\s+some\s+(?:[a-z]+\s+)?constants?|for\s*\}?\s*\$?\s*[a-zA-Z]\s*(?:\\ge|\\in|>|=\s*-?\d+\s*,)"
     r"|where(?![a-z])|with\s*\}?\s*\$?\s*[a-zA-Z]\s*\\in"
 )
 _QUALIFIER = re.compile(

@@ -1,6 +1,7 @@
 r"""Reading answers with sides: chains of equations, inequalities, memberships, congruences, systems and cases."""
 
 import re
+from itertools import pairwise
 
 from rewards.form import Form, Reader
 from rewards.latex import compact
@@ -26,13 +27,7 @@ _VARIABLE = re.compile(rf"(?:[a-zA-Z]|{GREEK_LETTER})(?:_\{{?[a-zA-Z0-9]+\}}?)?"
 
 
 def of_sides(text: str, read: Reader) -> Form | None:
-    return (
-        _builder(text, read)
-        or _membership(text, read)
-        or _modulo(text, read)
-        or _chain(text, read)
-        or _inequality(text, read)
-    )
+    return _builder(text, read) or _membership(text, read) or _chain(text, read) or _inequality(text, read)
 
 
 def _builder(text: str, read: Reader) -> Form | None:
@@ -128,12 +123,13 @@ def excluded(text: str, pieces: list[str], read: Reader) -> Form | None:
             return None
         points.sort(key=lambda point: point.value or 0)
     ends = [read(r"-\infty"), *points, read(r"\infty")]
-    return Form("union", text, tuple(Form("tuple", text, pair, "()") for pair in zip(ends, ends[1:], strict=False)))
+    return Form("union", text, tuple(Form("tuple", text, pair, "()") for pair in pairwise(ends)))
 
 
-def _modulo(text: str, read: Reader) -> Form | None:
+def modulo(text: str, read: Reader) -> Form | None:
+    r"""Read a residue or a list of residues with its modulus: x \equiv 3 \pmod{7}."""
     match = _MODULO.fullmatch(text)
-    if match is None:
+    if match is None or r"\pmod" in match["residue"]:
         return None
     *labels, residue = split(_CONGRUENT, match["residue"])[0]
     if not residue or not all(is_label(label) or is_closed(label) for label in labels):

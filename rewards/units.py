@@ -1,8 +1,8 @@
 r"""Units: which words after a number are a unit. Only known units are; any other word belongs to the answer.
 
-A unit is written in one canonical way, "km h^-1" for "km/h", "kilometres per hour" and "\mathrm{~km}\cdot\mathrm{h}^{-1}",
-so that two spellings of the same unit agree. Nothing is converted. What is counted ("18 apples") is a unit too, if the
-noun is in `rewards.nouns`.
+A unit is written in one canonical way, "h^-1 km" for "km/h", "kilometres per hour" and "\mathrm{~km} / \mathrm{h}", so
+that two spellings of the same unit agree. Nothing is converted. What is counted ("18 apples") is a unit too, if the noun is
+in `rewards.nouns`.
 """
 
 import re
@@ -104,7 +104,8 @@ _COMPOUNDS = {
     "fps": {"ft": 1, "s": -1},
 }
 # Symbols that are letters or products of letters unless a text command says otherwise: "5 m" may be five times m.
-_ONLY_AS_TEXT = frozenset("m g l L s h N J W V A C K F T M ha ms dm nm um cl cL mol Pa KB MB GB rad min in".split())
+_SYMBOLS = "m g l L s h N J W V A C K F T M ha ms dm nm um cl cL mol Pa KB MB GB rad min in"
+_ONLY_AS_TEXT = frozenset(_SYMBOLS.split())
 _BARE = frozenset({"in", "min", "mol", "rad"})  # known well enough after a number and a space
 _LETTERS_OF_SPEED = re.compile(r"m\s*/\s*s(?:\s*\^\s*\{?\s*2\s*\}?|\s*/\s*s)?")
 _CURRENCIES = {r"\$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "¢": "cent", "₹": "rupee", "₽": "ruble"}
@@ -156,6 +157,7 @@ def canonical(text: str) -> str | None:
     text = re.sub(rf"{_COMMAND}\{{((?:[^{{}}]|\{{[^{{}}]*\}})*)\}}", r" \1 ", text)
     text = re.sub(r"(?i)degrees?\s+(celsius|fahrenheit)|\^\\circ\s*([CF])(?![a-zA-Z])", _temperature, text)
     text = re.sub(r"\^\\circ|\\degree", " degree ", text).strip(" ~,")
+    text = re.sub(r"\b(?:un)?ordered\s+pairs\b", "tuples", text)  # "pairs" alone may be twice as many
     tokens, position = [], 0
     while position < len(text):
         match = _TOKEN.match(text, position)
