@@ -6,6 +6,8 @@ A letter counts only alone, or with a content that takes nothing back: "(A) or (
 import re
 from functools import lru_cache
 
+from rewards.nouns import noun
+
 _COMMAND = r"\\(?:text(?:bf|it|rm|sf|normal)?|mbox|mathrm|mathbf|mathit|mathsf)\s*\{([^{}]*)\}"
 _PREFIX = re.compile(r"(?:the\s+)?(?:correct\s+|final\s+)?(?:option|choice|answer)(?:\s*:|\s+is)?\s+", re.I)
 _ALONE = re.compile(r"\(\s*(?P<round>[A-Ja-j])\s*\)|(?P<bare>[A-Ja-j])[).:]|(?P<only>[A-Ja-df-hj])")
@@ -28,6 +30,8 @@ _STOCK = re.compile(
     r"|can't be determined|neither|both (?!\()|-\s*[\d\\a-z(])",
     re.I,
 )
+# "(A) fails" says something of (A). "(A) points" may be its content, if the word is a noun.
+_VERB = re.compile(r"(?!less|plus|minus|yes|always|sometimes|this|parallelograms|its)[a-z]{3,}s(?![a-zA-Z'])")
 _DENIED = re.compile(
     r"\b(?:is|are|was|looks?|seems?)\s+(?:wrong|incorrect|ruled out|excluded|not (?:right|correct|the answer))|\?\s*$"
     r"|\b(?:wrong|incorrect)\s*[).]?\s*$",
@@ -55,6 +59,8 @@ def choice(text: str) -> tuple[str, str]:
     if "," in marked["gap"] or (not marked["gap"] and not (letter.isupper() and _CLOSE.match(rest))):
         return "", ""
     taken_back = (_TAKES_BACK.match(rest) and not _STOCK.match(rest)) or _DENIED.search(rest) or _OTHER.search(rest)
+    verb = _VERB.match(rest)
+    taken_back = taken_back or (verb and not noun(verb[0]))
     if taken_back or not re.search(r"\w", rest):
         return "", ""
     return letter.upper(), _content(text, rest)

@@ -5,9 +5,8 @@ is `rewards.symbolic.ask`, which uses sympy; elsewhere it is `undecided`, which 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal
 
 from rewards import arithmetic
 from rewards.choices import choice
@@ -16,37 +15,19 @@ from rewards.latex import compact
 from rewards.limits import is_mathematics, too_heavy
 from rewards.numerals import decimal_places, rounds_to, stands_for
 from rewards.prose import words
+from rewards.questions import Ask, Question, Undecided, undecided
 from rewards.real_intervals import canonical
 from rewards.sides import as_relation
 from rewards.units import agree
 
-Question = Literal[
-    "same value",  # whether two expressions have the same value
-    "same equation",  # whether two differences of sides vanish together
-    "same inequality",  # whether two differences of sides always have the same sign
-    "same set",  # whether Math-Verify takes two texts for the same
-    "readable",  # whether the first text can be read; the second is empty
-]
-Ask = Callable[[Question, str, str], bool]
+__all__ = ["Ask", "Question", "Undecided", "is_readable", "same", "undecided"]
+
 _SET_KINDS = ("list", "tuple", "union")
 _ORDERED = ("tuple", "ratio", "matrix")
 _VALUES = ("number", "expression")
 # Letters in a row that are hardly ever a word.
 _PRODUCTS = ("abc", "abcd", "bcd", "klm", "lmn", "mnp", "pqr", "pqrs", "qrs", "rst", "stu", "uvw", "wxyz", "xyz")
 _FLIPPED = {"<": ">", r"\le": r"\ge"}
-
-
-class Undecided(Exception):
-    """The rules of text and arithmetic leave the question open, so that sympy must decide it."""
-
-
-def undecided(question: Question, a: str, b: str) -> bool:
-    """Leave every question open: the `ask` of a process that does not use sympy.
-
-    Raises:
-        Undecided: always.
-    """
-    raise Undecided
 
 
 def same(a: Form, b: Form, ask: Ask) -> bool:

@@ -53,7 +53,8 @@ _CLAUSE = re.compile(r"[,;]?\s+(?:because|since|which|where|so|as|but|when|if|I 
 _VERB = re.compile(r".*\b(?:is|are|equals|be)\s+(?:equal to\s+)?(?=\S)", re.I)
 _ADVERB = re.compile(r"\A(?:(?:therefore|thus|hence|then|simply|just|exactly)\b[,:\s]*)+", re.I)
 _NEGATED = re.compile(
-    r"(?:(?:\w+ly|perhaps|maybe|of course)\s+)?(?:not|never|neither|nor|anything but|no longer|unlikely|doubtful|hardly)\b",
+    r"(?:(?:\w+ly|perhaps|maybe|of course)\s+)?"
+    r"(?:not|never|neither|nor|anything but|no longer|unlikely|doubtful|hardly)\b",
     re.I,
 )
 # Display mathematics over several lines counts as one line.

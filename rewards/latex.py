@@ -117,6 +117,7 @@ _REWRITES: list[tuple[re.Pattern[str], Any]] = [
         (rf"^\s*{_TEXT}\{{([^{{}}]*)\}}\s*$", r"\1"),
         (r"[\s.,;:]+$", ""),
         (rf"{_TEXT}\{{\s*(?:per\s?cent|pct\.?|%|\\%)\s*\}}|(?<=[\d}})])\s*(?:per\s?cent|percentage|pct)$", r"\\%"),
+        (r"\\text\s*\{([^{}]*[a-z.])\s+(and|or)\s*\}", r"\\text{\1}\\text{ \2 }"),
         (r"\\text\s*\{\s*\}", " "),
         (r"^(?i:all real(?:s| numbers))(?:\s+except\s+(?:[a-z]\s*=\s*)?([^a-z]+))?$", _reals),
         (r"^(?i:no (?:real )?solutions?)$", r"\\emptyset"),

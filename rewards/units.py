@@ -1,8 +1,8 @@
 r"""Units: which words after a number are a unit. Only known units are; any other word belongs to the answer.
 
-A unit is written in one canonical way, "h^-1 km" for "km/h", "kilometres per hour" and "\mathrm{~km} / \mathrm{h}", so
-that two spellings of the same unit agree. Nothing is converted. What is counted ("18 apples") is a unit too, if the noun is
-in `rewards.nouns`.
+A unit is written in one canonical way, "h^-1 km" for "km/h", "kilometres per hour" and "\mathrm{~km} / \mathrm{h}",
+so that two spellings of the same unit agree. Nothing is converted. What is counted ("18 apples") is a unit too, if the
+noun is in `rewards.nouns`.
 """
 
 import re
@@ -52,7 +52,7 @@ _SPELLINGS = {
     "degree": "deg degs",
     "degC": "Celsius celsius",
     "degF": "Fahrenheit fahrenheit",
-    "K": "kelvin Kelvin",
+    "kelvin": "Kelvin",
     "rad": "radian",
     "N": "newton Newton",
     "J": "joule Joule",
@@ -75,7 +75,6 @@ _SPELLINGS = {
     "kPa": "kilopascal",
     "atm": "atmosphere",
     "mol": "mole",
-    "M": "",
     "bit": "",
     "byte": "",
     "KB": "kB kilobyte",
@@ -104,7 +103,7 @@ _COMPOUNDS = {
     "fps": {"ft": 1, "s": -1},
 }
 # Symbols that are letters or products of letters unless a text command says otherwise: "5 m" may be five times m.
-_SYMBOLS = "m g l L s h N J W V A C K F T M ha ms dm nm um cl cL mol Pa KB MB GB rad min in"
+_SYMBOLS = "m g l L s h N J W V A C F T ha ms dm nm um cl cL mol Pa KB MB GB rad min in"
 _ONLY_AS_TEXT = frozenset(_SYMBOLS.split())
 _BARE = frozenset({"in", "min", "mol", "rad"})  # known well enough after a number and a space
 _LETTERS_OF_SPEED = re.compile(r"m\s*/\s*s(?:\s*\^\s*\{?\s*2\s*\}?|\s*/\s*s)?")
@@ -209,7 +208,8 @@ def _exponents(tokens: list[re.Match[str]]) -> dict[str, int]:
 
 def _name(word: str) -> str:
     """The canonical symbol of one unit or counted noun, or "" if it is unknown."""
-    for spelling in (word, word.rstrip("."), word.rstrip(".").casefold()):
+    bare = word.rstrip(".")
+    for spelling in (word, bare, bare.casefold() if len(bare) > 2 else bare):  # M is no metre
         if spelling in _KNOWN:
             return _KNOWN[spelling]
     return noun(word.rstrip(".").casefold())
