@@ -13,6 +13,7 @@ from rewards.forms import leaves, read
 from rewards.latex import MAX_CHARS, tidy
 from rewards.limits import too_heavy
 from rewards.pool import Judgement, shared
+from rewards.units import own_unit
 
 __all__ = ["compare", "equivalent", "extract_answer", "parseable"]
 
@@ -48,11 +49,23 @@ def compare(a: str, b: str) -> Judgement:
     if max(len(a), len(b)) > MAX_CHARS:
         return "different"
     a, b = sorted((tidy(a), tidy(b)))
-    return _compare(a, b)
+    try:
+        return _compare(a, b)
+    except _TimedOut:
+        return "timeout"
+
+
+class _TimedOut(Exception):
+    """A comparison passed a limit. It is raised so that no cache remembers it: the next time may be luckier."""
 
 
 @lru_cache(maxsize=65_536)
 def _compare(a: str, b: str) -> Judgement:
+    """Compare two tidied answers.
+
+    Raises:
+        _TimedOut: the comparison passed a limit of the pool.
+    """
     if not a or not b:
         return "different"
     judgement = _here_or_in_pool(lambda: same(read(a), read(b), undecided), a, b)
@@ -60,14 +73,21 @@ def _compare(a: str, b: str) -> Judgement:
     return "unreadable" if opaque else judgement
 
 
-@lru_cache(maxsize=65_536)
 def parseable(gold: str) -> bool:
     r"""Whether a gold answer can be compared beyond its spelling: a number, words, or LaTeX that Math-Verify reads.
 
     >>> parseable(r"\frac{x}{2}"), parseable("none"), parseable("10^{10^{10}}")
     (True, True, False)
     """
-    gold = tidy(gold)
+    try:
+        return _parseable(tidy(gold))
+    except _TimedOut:
+        return False
+
+
+@lru_cache(maxsize=65_536)
+def _parseable(gold: str) -> bool:
+    gold = own_unit(gold) or gold
     if not gold or too_heavy(gold):
         return False
     return _here_or_in_pool(lambda: is_readable(read(gold), undecided), gold, "") == "same"
@@ -77,6 +97,9 @@ def _here_or_in_pool(rules: Callable[[], bool], a: str, b: str) -> Judgement:
     try:
         return "same" if rules() else "different"
     except Undecided:
-        return shared.judge(a, b)
+        judgement = shared.judge(a, b)
     except RecursionError:
         return "unreadable"
+    if judgement == "timeout":
+        raise _TimedOut
+    return judgement

@@ -64,6 +64,15 @@ def exact(expression: str, point: int = 0) -> Fraction | None:
     return _Fractions(tokens(expression), point).all()
 
 
+def same_at_small_integers(a: str, b: str, points: int = 6) -> bool:
+    """Whether two expressions have equal values where every letter is a natural number from 5 on, at all points."""
+    for point in range(points):
+        left, right = _Small(tokens(a), point).all(), _Small(tokens(b), point).all()
+        if left is None or left != right:
+            return False
+    return True
+
+
 def differ(a: Value, b: Value) -> bool:
     """Whether two values are further apart than rounding errors explain."""
     return abs(a.number - b.number) > _EPSILON * (a.loss + b.loss) * max(abs(a.number), abs(b.number))
@@ -95,6 +104,25 @@ class _Fractions(Parser[Fraction]):
         if base.denominator != 1 or not 0 <= base <= 200:
             raise GaveUp
         return Fraction(math.factorial(int(base)))
+
+    def double_factorial(self, base: Fraction) -> Fraction:
+        if base.denominator != 1 or not -1 <= base <= 300:
+            raise GaveUp
+        return Fraction(math.prod(range(int(base), 1, -2)))
+
+    def binomial(self, top: Fraction, bottom: Fraction) -> Fraction:
+        if top.denominator != 1 or bottom.denominator != 1 or not 0 <= bottom <= 300 or not 0 <= top <= _MAX_BITS:
+            raise GaveUp
+        return Fraction(math.comb(int(top), int(bottom)))
+
+
+class _Small(_Fractions):
+    """Letters are small natural numbers, so that factorials of them can be worked out."""
+
+    def letter(self, name: str) -> Fraction:
+        if name in ("e", "i", r"\pi"):
+            raise GaveUp
+        return Fraction(5 + self.point + zlib.crc32(name.encode()) % 7)
 
 
 class _Doubles(Parser[complex]):
@@ -132,6 +160,18 @@ class _Doubles(Parser[complex]):
         if base.imag or base.real != int(base.real) or not 0 <= base.real <= 170:
             raise GaveUp
         return complex(math.factorial(int(base.real)))
+
+    def double_factorial(self, base: complex) -> complex:
+        if base.imag or base.real != int(base.real) or not -1 <= base.real <= 300:
+            raise GaveUp
+        return complex(math.prod(range(int(base.real), 1, -2)))
+
+    def binomial(self, top: complex, bottom: complex) -> complex:
+        if top.imag or bottom.imag or top.real != int(top.real) or not 0 <= bottom.real <= top.real <= 1_000:
+            raise GaveUp
+        if bottom.real != int(bottom.real):
+            raise GaveUp
+        return complex(math.comb(int(top.real), int(bottom.real)))
 
     def bars_around(self, inside: complex) -> complex:
         return complex(abs(inside))

@@ -5,41 +5,29 @@ is `rewards.symbolic.ask`, which uses sympy; elsewhere it is `undecided`, which 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal
 
 from rewards import arithmetic
-from rewards.forms import Form, as_relation, read
+from rewards.choices import choice
+from rewards.forms import Form, read
 from rewards.latex import compact
 from rewards.limits import is_mathematics, too_heavy
 from rewards.numerals import decimal_places, rounds_to, stands_for
+from rewards.prose import words
+from rewards.questions import Ask, Question, Undecided, undecided
 from rewards.real_intervals import canonical
+from rewards.sides import as_relation
+from rewards.units import agree
 
-Question = Literal[
-    "same value",  # whether two expressions have the same value
-    "same equation",  # whether two differences of sides vanish together
-    "same inequality",  # whether two differences of sides always have the same sign
-    "same set",  # whether Math-Verify takes two texts for the same
-    "readable",  # whether the first text can be read; the second is empty
-]
-Ask = Callable[[Question, str, str], bool]
+__all__ = ["Ask", "Question", "Undecided", "is_readable", "same", "undecided"]
+
 _SET_KINDS = ("list", "tuple", "union")
 _ORDERED = ("tuple", "ratio", "matrix")
+_VALUES = ("number", "expression")
+# Letters in a row that are hardly ever a word.
+_PRODUCTS = ("abc", "abcd", "bcd", "klm", "lmn", "mnp", "pqr", "pqrs", "qrs", "rst", "stu", "uvw", "wxyz", "xyz")
 _FLIPPED = {"<": ">", r"\le": r"\ge"}
-
-
-class Undecided(Exception):
-    """The rules of text and arithmetic leave the question open, so that sympy must decide it."""
-
-
-def undecided(question: Question, a: str, b: str) -> bool:
-    """Leave every question open: the `ask` of a process that does not use sympy.
-
-    Raises:
-        Undecided: always.
-    """
-    raise Undecided
 
 
 def same(a: Form, b: Form, ask: Ask) -> bool:
@@ -48,45 +36,81 @@ def same(a: Form, b: Form, ask: Ask) -> bool:
         return a.value == b.value or stands_for(a.value, b.value) or stands_for(b.value, a.value)
     if compact(a.text) == compact(b.text):
         return True
+    a, b = _restated(a, ask), _restated(b, ask)
     if (a.kind, a.text) > (b.kind, b.text):
         a, b = b, a
-    letters = choice(a.text), choice(b.text)
-    if letters[0] and letters[0] == letters[1]:
-        return True
+    letters = choice(a.text)[0], choice(b.text)[0]
+    if letters[0] and letters[1]:
+        return letters[0] == letters[1]
     kinds = (a.kind, b.kind)
+    if "choice" in kinds:
+        return _same_content(a, b, ask) if a.kind == "choice" else _same_content(b, a, ask)
     if "assignment" in kinds or "equation" in kinds:
         return _same_equations(a, b, ask)
     if "quantity" in kinds:
-        # A unit on one side only is dropped. Two units are compared as text, since nothing here converts them.
-        if kinds == ("quantity", "quantity") and a.tag != b.tag:
+        # A unit on one side only is dropped. Nothing here converts two different units.
+        if kinds == ("quantity", "quantity") and not agree(a.tag, b.tag):
             return False
         return same(a.parts[0] if a.kind == "quantity" else a, b.parts[0] if b.kind == "quantity" else b, ask)
     if "relation" in kinds:
-        left, right = as_relation(a.text), as_relation(b.text)
+        left, right = as_relation(a.text, read), as_relation(b.text, read)
         return left is not None and right is not None and _same_relations(left, right, ask)
-    if a.kind == b.kind == "words":
-        return a.tag == b.tag
+    if "words" in kinds:
+        return _same_words(a, b, ask)
     if a.kind == b.kind == "based":
         return a.tag == b.tag
+    if a.kind == b.kind == "modulo":
+        return _same_residues(a, b, ask)
+    if a.kind == b.kind == "cases":
+        return _same_in_any_order(a.parts, b.parts, ask)
     if a.kind == b.kind and a.kind in _ORDERED:
         if a.tag != b.tag or len(a.parts) != len(b.parts):
             return False
         return all(same(x, y, ask) for x, y in zip(a.parts, b.parts, strict=True))
-    if a.kind in ("number", "expression") and b.kind in ("number", "expression"):
+    if a.kind in _VALUES and b.kind in _VALUES:
         return _same_values(a, b, ask)
     return _same_collections(a, b, ask)
 
 
-def choice(text: str) -> str:
-    """Return the letter of a multiple-choice answer ("C", "(C)", "C)", "(C) 42", "C. text"), or "" for any other."""
-    text = re.sub(r"^(?:[oO]ption|[cC]hoice|[aA]nswer)\s+", "", text)
-    match = re.fullmatch(r"(?:\((?P<round>[A-J])\)|(?P<bare>[A-J])[).:]?)(?P<rest>.*)", compact(text))
-    if match is None:
-        return ""
-    letter = match["round"] or match["bare"]
-    alone = match["rest"] == ""
-    marked = re.match(r"\([A-J]\)|[A-J][).:]", match[0]) and re.match(r"[0-9a-z\\$-]", match["rest"])
-    return letter if alone or marked else ""
+def _restated(form: Form, ask: Ask) -> Form:
+    """The first of several spellings of one value, as in "3/4 or 0.75"; any other form as it is."""
+    if form.kind != "list" or form.tag != "or":
+        return form
+    first, *others = form.parts
+    return first if all(same(first, other, ask) for other in others) else form
+
+
+def _same_content(marked: Form, other: Form, ask: Ask) -> bool:
+    """Whether an answer without a letter is the content of a marked choice."""
+    if other.kind == "words" and words(marked.text) == other.tag:  # J. Smith
+        return True
+    return same(marked.parts[0], other, ask)
+
+
+def _same_words(a: Form, b: Form, ask: Ask) -> bool:
+    """Compare words letter by letter; abc and xyz may be products, whose letters have no order."""
+    if a.kind == b.kind:
+        letters = sorted(a.tag)
+        return a.tag == b.tag or (letters == sorted(b.tag) and "".join(letters) in _PRODUCTS)
+    form, other = (a, b) if a.kind == "words" else (b, a)
+    is_product = other.kind == "expression" and re.fullmatch("[a-z]{3,4}", form.text) is not None
+    return is_product and _same_values(form, other, ask)
+
+
+def _same_residues(a: Form, b: Form, ask: Ask) -> bool:
+    """Whether two residues, or lists of residues, are the same classes of one modulus."""
+    if not same(a.parts[1], b.parts[1], ask):
+        return False
+    modulus = a.parts[1].value
+
+    def reduced(form: Form) -> Form:
+        if form.kind in ("list", "tuple"):
+            return Form("list", form.text, tuple(map(reduced, form.parts)))
+        if form.value is None or not modulus or form.value.denominator != 1 or modulus.denominator != 1:
+            return form
+        return Form("number", form.text, value=form.value % modulus)
+
+    return same(reduced(a.parts[0]), reduced(b.parts[0]), ask)
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -95,6 +119,8 @@ def choice(text: str) -> str:
 def _same_values(a: Form, b: Form, ask: Ask) -> bool:
     if too_heavy(a.text) or too_heavy(b.text):
         return False
+    if "!!" in a.text + b.text:
+        return arithmetic.same_at_small_integers(a.text, b.text)
     exact_a, exact_b = arithmetic.exact(a.text), arithmetic.exact(b.text)
     if exact_a is not None and exact_b is not None and exact_a == exact_b:
         return True
@@ -254,6 +280,8 @@ def _same_in_any_order(a: Sequence[Form], b: Sequence[Form], ask: Ask) -> bool:
 
 def is_readable(form: Form, ask: Ask) -> bool:
     """Whether a form can equal more than its own spelling."""
+    if form.kind == "choice":
+        return True
     if form.kind == "opaque" or too_heavy(form.text):
         return False
     if form.kind != "expression":

@@ -3,6 +3,8 @@ r"""The final answer of a response: the last box after the reasoning, or what a 
 import re
 
 _CLOSE_THINK, _OPEN_THINK = "</think>", "<think>"
+# TeX boxes the next token of a box without braces: \boxed 7.
+_UNBRACED = re.compile(r"\\(?:boxed|fbox)\s+(?P<token>-?\d+(?:\.\d+)?|[a-zA-Z])(?=\s*(?:\$|\\[)\]]|[.,]?\s*\Z|[.,]\s))")
 _BRACES = re.compile(r"(?P<box>\\{1,4}(?:boxed|fbox)[ \t]{0,8}\{)|\\[{}\\]|(?P<open>\{)|(?P<close>\})")
 # Quotations are no answers. A per cent sign starts a TeX comment only where prose would not have one.
 _QUOTED = re.compile(
@@ -14,14 +16,49 @@ _PHRASE = re.compile(
     r"|\bfinal\s+answer\W*\n|^####",
     re.I | re.M,
 )
+# What stands before the phrase, in the same clause, when it states somebody else's answer or none.
 _REPORTED = re.compile(
-    r"\b(?:says?|said|claims?|claimed|states?|suggests?|whether|if|suppose|candidate\s*\d*)\W+"
-    r"(?:that\W+)?(?:(?:the|its|their|final|correct)\W+)*\Z",
+    r"\b(?:says?|said|claims?|claimed|states?|stated|suggests?|suggested|whether|if|suppose|supposing|assum\w+|imagine"
+    r"|guess(?:es|ed)|candidate\s*\d*)\W+(?:that\W+)?(?:(?:the|its|their|final|correct)\W+)*\Z",
+    re.I,
+)
+_DENIED = re.compile(
+    r"n['\u2019]t\b|\b(?:not|never|nobody|none|neither|nor|cannot|doubt\w*|den(?:y|ies|ied)|disagree\w*|reject\w*|refut\w+"
+    r"|wrong\w*|incorrect\w*|false\w*|mistaken\w*|erroneous\w*|na[i\u00ef]ve\w*|tempt\w+|trap|fallacy|flawed|bogus|invalid"
+    r"|might|may|could|would|unlikely|impossible|untrue|unclear|unsure|uncertain|perhaps|maybe|possibly"
+    r"|wonder\w*|ask\w*|pretend\w*|hypothe\w+|instead\s+of|rather\s+than|far\s+from|hardly|rul\w+\s+out|exclude\w*)\b"
+    r"|\b(?:one|some\w*|people|students?|many|most|others?|they|he|she|everyone)\s+(?:\w+\s+)?"
+    r"(?:thinks?|thought|believes?|believed|expects?|expected|gets?|got|says?|answers?|answered)\b"
+    r"|\b(?:other|another|previous|earlier|old|initial|original|first|former|possible|alternative|his|her|their)\s+"
+    r"(?:final\s+)?\Z"
+    r"|(?<!problem)(?<!question)(?<!exercise)['\u2019]s\s+(?:final\s+)?\Z",
+    re.I,
+)
+# These words deny nothing.
+_AFFIRMED = re.compile(
+    r"\b(?:no|without(?:\s+a)?|beyond)\s+doubt\b|\bnot\s+only\b"
+    r"|\b(?:I|we)\s+(?:would|may|might|could)\s+(?:\w+ly\s+|now\s+|then\s+)?(?:say|conclude|state)\b",
+    re.I,
+)
+# Where the clause of the phrase begins.
+_CLAUSE_START = re.compile(
+    r"[.!?;:\n]\s|\n|,\s(?!that\b)|\b(?:so|thus|hence|therefore|then|consequently|but|finally)\b(?!\s+far)", re.I
+)
+_TAKEN_BACK = re.compile(
+    r"(?:\A\W*(?:\S+\s+)?|\b(?:which|this|that|it|answer)\s+)(?:is|was|sounds|looks|seems)\s+(?:\w+\s+)?"
+    r"(?:wrong|incorrect|false|mistaken|untrue|not\s+(?:right|correct|true|it))\b|\A[^.!\n]*\?",
     re.I,
 )
 _CLAUSE = re.compile(r"[,;]?\s+(?:because|since|which|where|so|as|but|when|if|I hope)\b.*", re.I | re.S)
 _VERB = re.compile(r".*\b(?:is|are|equals|be)\s+(?:equal to\s+)?(?=\S)", re.I)
 _ADVERB = re.compile(r"\A(?:(?:therefore|thus|hence|then|simply|just|exactly)\b[,:\s]*)+", re.I)
+_NEGATED = re.compile(
+    r"(?:(?:\w+ly|perhaps|maybe|of course)\s+)?"
+    r"(?:not|never|neither|nor|anything but|no longer|unlikely|doubtful|hardly)\b",
+    re.I,
+)
+# Display mathematics over several lines counts as one line.
+_DISPLAY = re.compile(r"(?P<open>\$\$|\\\[)(?P<inside>[^$]*?)(?P<close>\$\$|\\\])", re.S)
 _PHRASE_LINES = 3
 _PHRASE_CHARS = 2_000
 
@@ -44,6 +81,11 @@ def extract_answer(response: str) -> str | None:
     final = response.rpartition(_CLOSE_THINK)[2].partition(_OPEN_THINK)[0]
     if any(mark in final for mark in ("`", "<!--", r"\verb", "%")):
         final = _QUOTED.sub(" ", final)
+    final = (
+        _UNBRACED.sub(lambda box: rf"\boxed{{{box['token']}}}", final)
+        if "boxed " in final or "fbox " in final
+        else final
+    )
     box = _last_box(final)
     if box is not None:
         return box.strip() or None
@@ -71,17 +113,21 @@ def _last_box(text: str) -> str | None:
 
 def _after_phrase(text: str) -> str | None:
     """The answer that the last final-answer phrase on the last lines states, unless it reports somebody else's."""
-    lines = [line for line in text[-_PHRASE_CHARS:].splitlines() if line.strip()][-_PHRASE_LINES:]
+    text = _DISPLAY.sub(lambda block: "".join(part.strip() for part in block.groups("")), text[-_PHRASE_CHARS:])
+    lines = [line for line in text.splitlines() if line.strip()][-_PHRASE_LINES:]
     tail = "\n".join(lines)
     found = list(_PHRASE.finditer(tail))
-    if not found or _REPORTED.search(tail, max(0, found[-1].start() - 60), found[-1].start()):
+    if not found or not _is_own(tail, found[-1].start()):
         return None
     said = _ADVERB.sub("", tail[found[-1].end() :].lstrip("*:= \t\n_"))
-    if said.startswith("not "):
+    if _NEGATED.match(said):
         return None
     math = re.match(
         r"\$\$?(?P<dollars>[^$]+)\$\$?(?!\d)|\\[(\[](?P<slashes>.+?)\\[)\]]|\*\*(?P<bold>[^*]+)\*\*", said, re.S
     )
+    behind = said[math.end() :] if math else said
+    if _TAKEN_BACK.search(behind):
+        return None
     if math:
         said = math["dollars"] or math["slashes"] or math["bold"]
     else:
@@ -89,3 +135,16 @@ def _after_phrase(text: str) -> str | None:
         said = _CLAUSE.sub("", re.split(r"\.\s+(?=[A-Z])", said, maxsplit=1)[0])
         said = _VERB.sub("", said)  # "the greatest such n is 5" states 5
     return said.strip("*$ \t.,;:") or None
+
+
+def _is_own(tail: str, start: int) -> bool:
+    """Whether the phrase at `start` states an answer, rather than denying, doubting or reporting one."""
+    if tail.startswith("####", start):
+        return True
+    before = tail[max(0, start - 200) : start]
+    if _REPORTED.search(before):
+        return False
+    clause = before
+    for begin in _CLAUSE_START.finditer(before):
+        clause = before[begin.end() :]
+    return _DENIED.search(_AFFIRMED.sub("", clause)) is None

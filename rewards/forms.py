@@ -6,92 +6,98 @@ shape. `rewards.equality` compares the forms, down to the expressions in the lea
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
-from typing import Literal
 
+from rewards.choices import choice
+from rewards.form import Form, leaves
 from rewards.latex import compact, tidy
 from rewards.limits import is_mathematics
-from rewards.notation import GREEK_LETTER, is_closed, is_label, split, split_unit
+from rewards.notation import split
 from rewards.numerals import exact_value
+from rewards.prose import COMMAND, spoken, unqualified, words
+from rewards.sides import SIGN, cases, excluded, modulo, of_sides
+from rewards.units import split_unit
 
-Kind = Literal[
-    "number",  # a rational number (value)
-    "words",  # prose, compared letter by letter (tag)
-    "list",  # values in any order; a finite set is a list with the tag "set"
-    "tuple",  # parts in order between two brackets (tag): a tuple or an interval, which are written alike
-    "union",  # intervals and sets in any order
-    "matrix",  # rows, each a tuple
-    "ratio",  # parts in order between colons: a ratio or a time
-    "quantity",  # one part with a unit (tag)
-    "based",  # a numeral with its base (tag)
-    "assignment",  # the values that a chain gives a label (tag): x = 2 \cdot 3 = 6
-    "equation",  # the two sides of an equation that is no assignment
-    "relation",  # the two sides of an unsolved inequality; tag is its sign
-    "expression",  # any other mathematics
-    "opaque",  # anything else: equal only if the text is equal
-]
+__all__ = ["Form", "leaves", "read"]
 
-
-@dataclass(frozen=True)
-class Form:
-    """An answer or a part of one.
-
-    `text` is its tidied LaTeX. `Kind` says what `parts`, `tag` and `value` hold. `rounded` are the sides of an
-    assignment that follow a ≈.
-    """
-
-    kind: Kind
-    text: str
-    parts: tuple["Form", ...] = ()
-    tag: str = ""
-    value: Fraction | None = None
-    rounded: tuple["Form", ...] = ()
-
-
-_WORDS = re.compile(r"(?=.*[A-Za-z]{3}|no$)[A-Za-z][A-Za-z.' -]*", re.IGNORECASE)
 _WHOLE_TEXT = re.compile(r"^\\(?:text(?:rm|bf|it|normal)?|mbox|mathrm|mathbf)\s*\{([^{}]*)\}$")
-_AND = r"\\text\s*\{\s*,?\s*(?:and|or|AND|OR)\s*,?\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|\\(?:lor|vee)(?![a-zA-Z])"
+_AND = (
+    rf"{COMMAND}\{{\s*,?\s*(?:and|or|AND|OR|或|和|与|及)\s*,?\s*\}}|(?<![a-zA-Z\\])(?:and|or|AND|OR)(?![a-zA-Z])"
+    r"|[或和与及]|\\(?:lor|vee)(?![a-zA-Z])"
+)
 _SEPARATOR = re.compile(rf"(?:[,;]\s*)?(?:{_AND})|[,;]")
+_OR = re.compile(r"or(?![a-z])|OR|或|\\lor|\\vee")
 _THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?!\d)")
-_BASED = re.compile(r"\(?(?=[0-9A-Z]*[0-9])(?P<digits>[0-9A-Z]+)\)?_\{?\(?(?P<base>[0-9]+)\)?\}?")
-_CHAIN = re.compile(r"(?<![<>!:])=|\\approx(?![a-zA-Z])")
-_SIGN = re.compile(r"\\(?:le|ge|ne)(?![a-zA-Z])|[<>]")
-_IN = re.compile(r"\\in(?![a-zA-Z])")
+_BASED = re.compile(r"\(?(?P<digits>[0-9A-Za-z]+)\)?_\{?\(?(?P<base>[0-9]+)\)?\}?")
 _UNION = re.compile(r"\\cup(?![a-zA-Z])")
+_ALL_BUT = re.compile(r"\\mathbb\{R\}\s*(?:\\setminus|\\backslash|-)\s*\\\{(?P<without>.*)\\\}")
+_POINT = re.compile(r"(?P<name>[A-Z](?:_\{?\w\}?|'{1,2})?)\s*(?P<tuple>\(.*\))")
 _COLON = re.compile(r":")
 _PLUS_MINUS = re.compile(r"\\(?:pm|mp)(?![a-zA-Z])")
-_BUILDER = re.compile(r"\\\{\s*[a-zA-Z]\s*(?:\\in\s*\\mathbb\{R\}\s*)?(?:\\mid(?![a-zA-Z])|[:|])(?P<condition>.*)\\\}")
 _MATRIX = re.compile(
     r"[(\[]?\s*\\begin\{(?P<name>[pbB]?matrix|array)\}(?:\{[lcr|]*\})?(?P<body>.*)\\end\{(?P=name)\}\s*[)\]]?"
 )
-_VARIABLE = re.compile(rf"(?:[a-zA-Z]|{GREEK_LETTER})(?:_\{{?[a-zA-Z0-9]+\}}?)?")
 
 
 @lru_cache(maxsize=65_536)
 def read(text: str) -> Form:
     """Return the form of a tidied answer. Never raises on a string."""
     text = _WHOLE_TEXT.sub(r"\1", text.strip())
-    key = compact(text)
-    value = exact_value(key)
+    value = exact_value(compact(text))
+    if value is None:
+        value = spoken(text)
     if value is not None:
         return Form("number", text, value=value)
-    if _WORDS.fullmatch(key) and not _SEPARATOR.search(text):
-        return Form("words", text, tag=re.sub(r"[\s.]+", "", text).casefold())
-    for reader in (_list, _of_sides, _quantity, _plus_minus, _sets, _brackets, _matrix, _numeral):
+    for reader in (
+        _choice,
+        _words,
+        _qualified,
+        _modulo,
+        _list,
+        _cases,
+        _of_sides,
+        _quantity,
+        _plus_minus,
+        _sets,
+        _brackets,
+    ):
         form = reader(text)
         if form is not None:
             return form
-    return Form("expression" if is_mathematics(text) else "opaque", text)
+    return _matrix(text) or _numeral(text) or Form("expression" if is_mathematics(text) else "opaque", text)
 
 
-def leaves(form: Form) -> Iterator[Form]:
-    """Iterate over the leaves of a tree: its forms without parts."""
-    if not form.parts:
-        yield form
-    for part in (*form.parts, *form.rounded):
-        yield from leaves(part)
+def _choice(text: str) -> Form | None:
+    letter, content = choice(text)
+    return Form("choice", text, (read(content),), letter) if content else None
+
+
+def _words(text: str) -> Form | None:
+    key = "" if _SEPARATOR.search(text) else words(text)
+    if not key:
+        return None
+    found = split_unit(text)
+    number = spoken(found[0]) if found else None
+    if found and number is not None:  # seven days
+        return Form("quantity", text, (Form("number", found[0], value=number),), found[1])
+    return Form("words", text, tag=key)
+
+
+def _qualified(text: str) -> Form | None:
+    body = unqualified(text)
+    return read(body) if body else None
+
+
+def _of_sides(text: str) -> Form | None:
+    return of_sides(text, read)
+
+
+def _modulo(text: str) -> Form | None:
+    return modulo(text, read)
+
+
+def _cases(text: str) -> Form | None:
+    return cases(text, read)
 
 
 def _list(text: str) -> Form | None:
@@ -104,88 +110,19 @@ def _list(text: str) -> Form | None:
         return None
     if len(pieces) < 2:
         return read(pieces[0]) if pieces and pieces[0] != text else None
+    without = excluded(text, pieces, read)
+    if without is not None:
+        return without
     parts = [read(piece) for piece in pieces]
-    if all(_SIGN.search(piece) for piece in pieces) and any("or" in sign or sign[:1] == "\\" for sign in signs):
+    if all(SIGN.search(piece) for piece in pieces) and any("or" in sign or sign[:1] == "\\" for sign in signs):
         return Form("union", text, tuple(parts))
-    return Form("list", text, tuple(_flat(parts)))
+    alternatives = "or" if all(_OR.search(sign) for sign in signs) else ""
+    return Form("list", text, tuple(_flat(parts)), alternatives)
 
 
 def _flat(parts: list[Form]) -> Iterator[Form]:
     for part in parts:
         yield from part.parts if part.kind == "list" and part.tag != "set" else (part,)
-
-
-def _of_sides(text: str) -> Form | None:
-    return _builder(text) or _membership(text) or _chain(text) or _inequality(text)
-
-
-def _builder(text: str) -> Form | None:
-    match = _BUILDER.fullmatch(text)
-    condition = read(match["condition"]) if match else None
-    return condition if condition and condition.kind in ("tuple", "union") else None
-
-
-def _membership(text: str) -> Form | None:
-    pieces, signs = split(_IN, text)
-    return read(pieces[1]) if len(signs) == 1 and pieces[1] and is_label(pieces[0]) else None
-
-
-def _chain(text: str) -> Form | None:
-    pieces, signs = split(_CHAIN, text)
-    if len(signs) == 1 and pieces[0] == "" and signs[0] != "=":  # \approx 3.1
-        return read(pieces[1])
-    if not signs or "" in pieces:
-        return Form("opaque", text) if signs else None
-    labels = [piece for piece in pieces if is_label(piece)]
-    exact = [piece for i, piece in enumerate(pieces) if piece not in labels and (i == 0 or signs[i - 1] == "=")]
-    rounded = [piece for i, piece in enumerate(pieces[1:]) if piece not in labels and signs[i] != "="]
-    if not exact and rounded:  # x \approx 3.1
-        exact, rounded = rounded[:1], rounded[1:]
-    if not exact:  # y = x: all sides are names, and the last is the value
-        exact, labels = labels[-1:], labels[:-1]
-    if len(exact) > 1 and labels:  # S = n(n+1)/2 = 55: a formula in the middle of a chain is a step
-        exact = [side for side in exact if is_closed(side)] or exact[-1:]
-    if labels or all(map(is_closed, exact)):
-        label = compact(labels[0]) if labels else ""
-        return Form("assignment", text, tuple(map(read, exact)), label, rounded=tuple(map(read, rounded)))
-    if len(pieces) != 2 or signs[0] != "=":
-        return Form("opaque", text)
-    return Form("equation", text, tuple(map(read, pieces)))
-
-
-def _inequality(text: str) -> Form | None:
-    pieces, signs = split(_SIGN, text)
-    if not signs:
-        return None
-    if "" in pieces or len(pieces) > 3:
-        return Form("opaque", text)
-    names = [i for i, piece in enumerate(pieces) if _VARIABLE.fullmatch(piece)]
-    if len(names) == 1 and r"\ne" not in signs and all(is_closed(p) for i, p in enumerate(pieces) if i not in names):
-        return _solved(text, pieces, signs, names[0])
-    return as_relation(text) or Form("tuple", text, tuple(map(read, pieces)), " ".join(signs))
-
-
-def as_relation(text: str) -> Form | None:
-    """Return the two sides of one inequality, solved or not, as a relation; None for anything else."""
-    pieces, signs = split(_SIGN, text)
-    return Form("relation", text, tuple(map(read, pieces)), signs[0]) if len(pieces) == 2 and all(pieces) else None
-
-
-def _solved(text: str, pieces: list[str], signs: list[str], name: int) -> Form | None:
-    """The interval of a solved inequality's variable, which is the piece at index `name`."""
-    low, high = (r"-\infty", "("), (r"\infty", ")")
-    for i, sign in enumerate(signs):
-        left_of_name = i < name
-        bound = pieces[i] if left_of_name else pieces[i + 1]
-        upwards = sign in ("<", r"\le")
-        strict = sign in "<>"
-        if left_of_name == upwards:
-            low = bound, "(" if strict else "["
-        else:
-            high = bound, ")" if strict else "]"
-    if len(signs) == 2 and name != 1:
-        return Form("opaque", text)
-    return Form("tuple", text, (read(low[0]), read(high[0])), low[1] + high[1])
 
 
 def _quantity(text: str) -> Form | None:
@@ -210,6 +147,11 @@ def _plus_minus(text: str) -> Form | None:
 def _sets(text: str) -> Form | None:
     if text == r"\mathbb{R}":
         return Form("tuple", text, (read(r"-\infty"), read(r"\infty")), "()")
+    without = _ALL_BUT.fullmatch(text)
+    if without:
+        form = excluded(text, [rf"x \ne {without['without']}"], read)
+        if form is not None:
+            return form
     pieces, signs = split(_UNION, text)
     if not signs:
         return None
@@ -220,8 +162,15 @@ def _sets(text: str) -> Form | None:
 
 
 def _brackets(text: str) -> Form | None:
+    point = _POINT.fullmatch(text)
+    if point:
+        coordinates = read(point["tuple"])
+        if coordinates.kind != "tuple" or coordinates.tag != "()":
+            return None
+        return Form("assignment", text, (coordinates,), compact(point["name"]))
     is_set = text.startswith(r"\{") and text.endswith(r"\}")
-    if not is_set and not (text[:1] in "([" and text[-1:] in ")]" and len(text) > 2):
+    is_group = text[:1] == "{" and text[-1:] == "}" and len(text) > 2
+    if not is_set and not is_group and not (text[:1] in "([" and text[-1:] in ")]" and len(text) > 2):
         return None
     inside = text[2:-2] if is_set else text[1:-1]
     depth = 0
@@ -232,11 +181,11 @@ def _brackets(text: str) -> Form | None:
     pieces, signs = split(_SEPARATOR if is_set else re.compile("[,;]"), inside)
     if "" in pieces:
         return None
-    if is_set:
+    if is_set or (is_group and signs):
         return Form("list", text, tuple(map(read, pieces)), "set")
     if signs:
         return Form("tuple", text, tuple(map(read, pieces)), text[0] + text[-1])
-    return read(inside) if text[0] == "(" and text[-1] == ")" else None
+    return read(inside) if text[0] + text[-1] in ("()", "{}") else None
 
 
 def _matrix(text: str) -> Form | None:
@@ -251,9 +200,16 @@ def _matrix(text: str) -> Form | None:
 
 def _numeral(text: str) -> Form | None:
     based = _BASED.fullmatch(compact(text))
-    if based:
-        return Form("based", text, tag=f"{based['digits'].lstrip('0') or '0'}_{based['base']}")
+    if based and _are_digits(based["digits"], int(based["base"][:4])):
+        return Form("based", text, tag=f"{based['digits'].lstrip('0').upper() or '0'}_{based['base']}")
     pieces, signs = split(_COLON, text)
     if signs and all(pieces):
         return Form("ratio", text, tuple(map(read, pieces)))
     return None
+
+
+def _are_digits(numeral: str, base: int) -> bool:
+    """Whether a text is a numeral of a base: 2x_2 is a product, and letters alone are a numeral to base 16 only."""
+    if not re.search("[0-9]", numeral):
+        return base == 16 and len(numeral) > 1 and all(digit in "abcdefABCDEF" for digit in numeral)
+    return not re.search("[a-z]", numeral) or (base <= 36 and all(int(digit, 36) < base for digit in numeral))

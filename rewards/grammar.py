@@ -17,8 +17,8 @@ _TOKEN = re.compile(
     r"|(?P<letter>[a-zA-Z](?:_(?:\{[a-zA-Z0-9]+\}|[a-zA-Z0-9]))?)|(?P<mark>[-+*/^!(){}\[\]|%]))"
 )
 _LETTERS = (r"\pi", *(rf"\{name}" for name in notation.GREEK))
-# The arc sine and arc cosine are left to sympy.
-FUNCTIONS = tuple(rf"\{name}" for name in notation.FUNCTIONS if name not in ("arcsin", "arccos"))
+# The arc sine, cosine and cotangent are left to sympy.
+FUNCTIONS = tuple(rf"\{name}" for name in notation.FUNCTIONS if name not in ("arcsin", "arccos", "arccot"))
 
 
 class GaveUp(Exception):
@@ -68,6 +68,14 @@ class Parser(Generic[Number]):
 
     def factorial(self, base: Number) -> Number:
         """Value of a factorial."""
+        raise GaveUp
+
+    def double_factorial(self, base: Number) -> Number:
+        """Value of n!! = n (n-2) (n-4) ..., which is no factorial of a factorial."""
+        raise GaveUp
+
+    def binomial(self, top: Number, bottom: Number) -> Number:
+        """Value of a binomial coefficient."""
         raise GaveUp
 
     def bars_around(self, inside: Number) -> Number:
@@ -153,7 +161,7 @@ class Parser(Generic[Number]):
         base = self.atom()
         while True:
             if self.take("!"):
-                base = self.factorial(base)
+                base = self.double_factorial(base) if self.take("!") else self.factorial(base)
             elif self.take("%", r"\%"):
                 base /= self.numeral("100")
             elif self.take("^"):
@@ -171,7 +179,7 @@ class Parser(Generic[Number]):
         if kind == "number":
             return self.numeral(text)
         if kind == "letter" or text in _LETTERS:
-            return self.letter(text)
+            return self.letter(text.replace("{", "").replace("}", ""))  # x_{1} is x_1
         if text in ("(", "{"):
             inside = self.sum()
             self.need(")" if text == "(" else "}")
@@ -184,6 +192,8 @@ class Parser(Generic[Number]):
             return self.bars_around(inside)
         if text == r"\frac":
             return self.group() / self.group()
+        if text == r"\binom":
+            return self.binomial(self.group(), self.group())
         if text == r"\sqrt":
             index = self.numeral("2")
             if self.take("["):

@@ -4,54 +4,66 @@ The functions take one answer (the content of ``\boxed{}``), not a whole respons
 """
 
 import re
-import unicodedata
 from functools import lru_cache
+from typing import Any
 
-from rewards.notation import FUNCTIONS, SIGNS, SYNONYMS
+from rewards.characters import to_latex
+from rewards.notation import ALIASES, FUNCTIONS, SYNONYMS
+from rewards.spelling import plain_groups
 
 MAX_CHARS = 300  # length of one answer; the longest gold of the usual benchmarks has about 200 characters
 
 _TEXT = r"\\(?:text|textbf|textit|textrm|textnormal|textsf|mbox|mathrm|mathbf|mathit|mathsf|operatorname)\s*"
-# Words that are read as commands. "sec" in an answer is seconds, so it stays a word, and so does "csc".
-_PLAIN_WORDS = "|".join([*(name for name in FUNCTIONS if name not in ("sec", "csc")), "sqrt", "pi", "infty"])
-_SYMBOLS = str.maketrans(
-    SIGNS
-    | {
-        "\u2018": "'",
-        "⋅": r"\cdot ",
-        "÷": r"\div ",
-        "≈": r"\approx ",
-        "±": r"\pm ",
-        "\u2213": r"\mp ",
-        "\u222a": r"\cup ",
-        "∩": r"\cap ",
-        "∈": r"\in ",
-        "∅": r"\emptyset ",
-        "\u211d": r"\mathbb{R}",
-        "\u2044": "/",
-        "…": r"\ldots ",
-        "\u03b1": r"\alpha ",
-        "β": r"\beta ",
-        "θ": r"\theta ",
-    }
-)
-_REWRITES = [
+# Words that are read as commands. "sec" is seconds, unless an argument follows.
+_PLAIN_WORDS = "|".join([*(name for name in FUNCTIONS if name != "sec"), "sqrt", "cbrt", "pi", "infty"])
+_CALLED = "abs|floor|ceil"
+_ARGUMENT = r"(?=\s*(?:\^\s*\{?-?\d\}?\s*)?(?:\(|\{|\\(?:theta|alpha|beta|frac|pi)|[a-zA-Z](?![a-zA-Z])))"
+
+
+def _bare(name: str) -> str:
+    """Alternatives of a pattern for a function's name without a command, if it is long enough to be one."""
+    return (
+        rf"|{_TEXT}\{{\s*{name}\s*\}}\s*|(?<![\\a-zA-Z]){name}(?:{_ARGUMENT}|(?=\s+\d))\s*" if name[-1] != "h" else ""
+    )
+
+
+def _reals(match: re.Match[str]) -> str:
+    return r"\mathbb{R}" + (rf"\setminus \{{{match[1]}\}}" if match[1] else "")
+
+
+_REWRITES: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(pattern), new)
     for pattern, new in [
         (r"^\s*\*\*(.*)\*\*\s*$", r"\1"),
         (r"\*\*", "^"),
         (r"\.{3,}", r"\\ldots "),
-        (r"\\\$|\$|(?<!\\)\\[()\[\]](?=\s*$)|^\s*\\[(\[]", " "),
+        # a list of golds that was written as text: ['70']
+        (r"""^\s*\[\s*(['"])([^'"]*)\1\s*\]\s*$""", r"\2"),
+        # escaped twice
+        (r"(?<!\\)\\\\(?=[a-zA-Z{}%$])(?!.*\\(?:begin|end)\b)", r"\\"),
+        # a sign of money; other dollar signs enclose mathematics
+        (r"^([^$]*)(?<!\\)\$(?=\s*-?\s*[\d.][^$]*$)", r"\1\\$"),
+        (r"\\text\s*\{\s*\\?\$\s*\}|\\textdollar(?![a-zA-Z])", r"\\$"),
+        (r"\\pounds(?![a-zA-Z])", "£"),
+        (r"\\(?:euro|texteuro)(?![a-zA-Z])", "€"),
+        (r"(?<!\\)\$|(?<!\\)\\[()\[\]](?=\s*$)|^\s*\\[(\[]", " "),
         (r"\\left\s*\.|\\right\s*\.|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits)(?![a-zA-Z])", " "),
         # a thousands separator, written with a thin space or with braces around the comma
         (r"(?<=\d)(?:,\s*\\!|\{,\}|\\,|\\!)\s*(?=\d{3}(?!\d))", ","),
         (r"(?<!\\)\\[,;:!> ]|\\q?quad(?![a-zA-Z])|\\h?space\s*\{[^{}]*\}|~", " "),
         # plain text in place of LaTeX: sqrt(2), pi, <=
         (rf"(?<![\\a-zA-Z])({_PLAIN_WORDS})(?![a-zA-Z])", r"\\\1"),
+        (rf"(?<![\\a-zA-Z])(sec){_ARGUMENT}", r"\\\1"),
+        (rf"(?<![\\a-zA-Z])({_CALLED})(?=\s*\()", r"\\\1"),
+        *(
+            (rf"\\operatorname\s*\{{\s*{name}\s*\}}\s*|\\{name}(?![a-zA-Z])\s*{_bare(name)}", rf"\\{new} ")
+            for name, new in ALIASES.items()
+        ),
+        (rf"\\operatorname\s*\*?\s*\{{\s*({'|'.join(FUNCTIONS)})\s*\}}", r"\\\1"),
         (r"(?<![\\a-zA-Z])(?:inf|infinity|oo)(?![a-zA-Z])", r"\\infty"),
-        (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
         (r"<=", r"\\le "),
         (r">=", r"\\ge "),
+        (r"(^|=)\s*(\d+|\(\d+\))!=", r"\1\2! ="),  # 5!=120
         (r"!=|\\not\s*=", r"\\ne "),
         (r"\\lt(?![a-zA-Z])", "<"),
         (r"\\gt(?![a-zA-Z])", ">"),
@@ -60,11 +72,33 @@ _REWRITES = [
         (r"(\\frac\s*\{[^{}]*\})\s*([0-9a-zA-Z]|\\pi(?![a-zA-Z]))", r"\1{\2}"),
         (r"\\sqrt\s*([0-9a-zA-Z])(?!\d)", r"\\sqrt{\1}"),
         (r"√\s*(\d+|[a-zA-Z])", r"\\sqrt{\1}"),
-        (r"√\s*\(([^()]*)\)", r"\\sqrt{\1}"),
         (r"√\s*\{", r"\\sqrt{"),
         (r"\\lg(?![a-zA-Z])", r"\\log"),
         (r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ|\\degree(?:s)?(?![a-zA-Z])", r"^\\circ"),
-        (r"\^\s*\{\s*\\prime\s*\}", "'"),
+        (
+            rf"(?<=[\d}})])\s*\^\s*(?:\{{\s*(?:{_TEXT}\{{\s*o\s*\}}|o)\s*\}}|{_TEXT}\{{\s*o\s*\}}|o(?![a-zA-Z]))",
+            r"^\\circ",
+        ),
+        (r"\\ang\s*\{([\d.]+)\}", r"\1^\\circ"),
+        (r"\\num\s*\{([^{}]*)\}", r"\1"),
+        (r"\\(?:SI|qty)\s*\{([^{}]*)\}\s*\{([^{}\\]*)\}", r"\1\\text{ \2}"),
+        (r"\\var(epsilon|phi|theta|rho|sigma)(?![a-zA-Z])", r"\\\1"),
+        (r"\\(?:displaylimits|nolimits|strut|mathstrut)(?![a-zA-Z])", " "),
+        # a thousands separator of the Swiss: 1'234'567
+        (r"(?<![\d'])\d{1,3}(?:'\d{3})+(?!\d|')", lambda match: match[0].replace("'", ",")),
+        # a modulus
+        (
+            rf"(?:\\pmod|\(\s*(?:\\[bp]?mod|mod|{_TEXT}\{{\s*mod\s*\}}))\s*\{{?\s*([^(){{}},;]+?)\s*\}}?\s*(?:\)|(?=$|[,;\s}}]))",
+            r"\\pmod{\1}",
+        ),
+        (
+            rf"(?:\\[b]?mod(?:ulo)?|(?<![a-zA-Z\\])mod(?:ulo)?|{_TEXT}\{{\s*mod(?:ulo)?\s*\}})(?![a-zA-Z])"
+            r"\s*\{?\s*([^(){},;]+?)\s*\}?\s*(?=$|[,;])",
+            r"\\pmod{\1}",
+        ),
+        (r"(\d)\s*\\text\s*\{(st|nd|rd|th)\s+(?=[a-z])", r"\1\2 \\text{"),
+        (r"\\det\s*\(?\s*\\begin\{[pb]matrix\}(.*?)\\end\{[pb]matrix\}\s*\)?", r"\\begin{vmatrix}\1\\end{vmatrix}"),
+        (r"\|\s*\\begin\{matrix\}(.*?)\\end\{matrix\}\s*\|", r"\\begin{vmatrix}\1\\end{vmatrix}"),
         (r"\\lbrace(?![a-zA-Z])", r"\\{"),
         (r"\\rbrace(?![a-zA-Z])", r"\\}"),
         (r"\\langle(?![a-zA-Z])", "("),
@@ -74,31 +108,22 @@ _REWRITES = [
         (r"\\varnothing(?![a-zA-Z])|\\\{\s*\\\}", r"\\emptyset"),
         (r"(^|[,(\[])\s*\+\s*\\infty", r"\1\\infty"),
         (r"\\mathbb\s*([A-Z])", r"\\mathbb{\1}"),
+        (r"\\dot\s*\{?(\d)\}?(\d*)\\dot\s*\{?(\d)\}?", r"\\overline{\1\2\3}"),
         (r"\\(?:bar|dot)\s*(?=\{?\d)", r"\\overline"),
         (r"\\overline\s*(\d)", r"\\overline{\1}"),
         (r"\\mathrm\s*\{([eid])\}", r"\1"),
-        (r"\\f?boxed\s*\{([^{}]*)\}", r"\1"),
+        (r"\\(?:boxed|fbox)\s*\{([^{}]*)\}", r"\1"),
         (r"[\s.,;:]+$", ""),
         (rf"^\s*{_TEXT}\{{([^{{}}]*)\}}\s*$", r"\1"),
         (r"[\s.,;:]+$", ""),
-        (r"\\text\s*\{\s*(?:percent|pct|%|\\%)\s*\}|(?<=\d)\s*(?:percent(?:age)?|pct)$", r"\\%"),
+        (rf"{_TEXT}\{{\s*(?:per\s?cent|pct\.?|%|\\%)\s*\}}|(?<=[\d}})])\s*(?:per\s?cent|percentage|pct)$", r"\\%"),
+        (r"\\text\s*\{([^{}]*[a-z.])\s+(and|or)\s*\}", r"\\text{\1}\\text{ \2 }"),
         (r"\\text\s*\{\s*\}", " "),
-        (r"^(?i:all real(?:s| numbers))$", r"\\mathbb{R}"),
+        (r"^(?i:all real(?:s| numbers))(?:\s+except\s+(?:[a-z]\s*=\s*)?([^a-z]+))?$", _reals),
         (r"^(?i:no (?:real )?solutions?)$", r"\\emptyset"),
         (r"\s+", " "),
     ]
 ]
-
-
-def _ascii(text: str) -> str:
-    """Write Unicode mathematics as LaTeX, fold full-width forms and drop invisible characters."""
-    if text.isascii():
-        return text
-    text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda run: "^{" + unicodedata.normalize("NFKC", run[0]) + "}", text)
-    text = re.sub("[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]", lambda char: " " + unicodedata.normalize("NFKC", char[0]), text)
-    text = unicodedata.normalize("NFKC", text.translate(_SYMBOLS)).translate(_SYMBOLS)
-    text = "".join(char for char in text if unicodedata.category(char) != "Cf")
-    return "".join(str(unicodedata.decimal(char, char)) for char in text)  # digits of any script
 
 
 @lru_cache(maxsize=65_536)
@@ -110,10 +135,25 @@ def tidy(answer: str) -> str:
     answer = answer.strip()
     if len(answer) > MAX_CHARS or (answer.isascii() and answer.isdigit()):
         return answer
-    answer = _ascii(answer)
+    answer = to_latex(answer)
     for pattern, new in _REWRITES:
         answer = pattern.sub(new, answer)
-    return answer.strip()
+    return _french(plain_groups(answer))
+
+
+def _french(text: str) -> str:
+    """Write intervals with outward brackets, ]0, 1[, with round brackets."""
+    if "[" not in text and "]" not in text:
+        return text
+    label, cut, sets = re.fullmatch(r"(?:(.*?)(\\in(?![a-zA-Z])|=))?(.*)", text, re.S).groups("")  # type: ignore[union-attr]
+    pieces = re.split(r"(\\cup(?![a-zA-Z]))", sets)
+    found = [re.fullmatch(r"\s*([\[\]])([^\[\],;]+[,;][^\[\],;]+)([\[\]])\s*", piece) for piece in pieces[::2]]
+    if not all(found) or all(match and match[1] == "[" and match[3] == "]" for match in found):
+        return text
+    for i, match in enumerate(found):
+        assert match is not None
+        pieces[2 * i] = f"{'(' if match[1] == ']' else '['}{match[2]}{')' if match[3] == '[' else ']'}"
+    return f"{label}{cut}{' '.join(pieces)}".strip()
 
 
 def compact(tidied: str) -> str:

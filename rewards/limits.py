@@ -19,7 +19,23 @@ _OPEN_ENDED = re.compile(r"\\(?:i*nt|oint|sum|prod|lim)(?![a-zA-Z])")
 # ways that a parser does not know, so an answer with them is compared as text.
 _COMMANDS = "|".join(
     [
-        *("frac", "sqrt", "pi", "infty", "cdot", "times", "div", "pm", "mp", "circ", "binom", "max", "min", "gcd"),
+        *(
+            "frac",
+            "sqrt",
+            "pi",
+            "infty",
+            "cdot",
+            "times",
+            "div",
+            "pm",
+            "mp",
+            "circ",
+            "binom",
+            "max",
+            "min",
+            "gcd",
+            "lcm",
+        ),
         *("lfloor", "rfloor", "lceil", "rceil", "cup", "cap", "setminus", "emptyset", "in", "mathbb", "mid"),
         *("le", "ge", "ne", "begin", "end", "sum", "prod", "int", "lim", "to", "dots", "ldots"),
         *FUNCTIONS,
@@ -70,7 +86,7 @@ def _huge_power(text: str) -> bool:
 
 def _huge_factorial(text: str) -> bool:
     """Whether a factorial is of a large number, or of a term that must be worked out first (a power, a factorial)."""
-    for factorial in re.finditer(r"(?:[0-9,]+|\([^()!^]*\)|(?P<unclear>[)}!]))\s*!", text):
+    for factorial in re.finditer(r"(?:[0-9,]+|\([^()!^]*\)|(?P<unclear>[)}!]))\s*!(?:!(?!!))?", text):
         numbers = [int(digits) for digits in re.findall(r"[0-9]+", factorial[0].replace(",", ""))]
         if factorial["unclear"] or math.prod(numbers) > _MAX_FACTORIAL:
             return True

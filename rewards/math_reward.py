@@ -24,7 +24,8 @@ def compute_score(
     Returns:
         `score` is the reward, 0.0 or 1.0; `acc` is the same under the name that verl's validation reads. `no_answer`,
         `timeout`, `too_long`, `gold_unparseable` and `unparsed` (an answer that nothing could read), each 0.0 or 1.0,
-        say why the score is 0. `pool_restarts` counts the worker processes replaced since the last call.
+        say why the score is 0. `pool_restarts` counts the worker processes replaced since the last call, and
+        `pool_late` the comparisons that a busy machine delayed, which were tried again.
 
     Raises:
         ValueError: the ground truth is neither text nor a number.
@@ -40,6 +41,7 @@ def compute_score(
     score = float(verdict.correct)
     diagnostics = {reason: float(verdict.reason == reason) for reason in _DIAGNOSTICS}
     diagnostics |= {"unparsed": float(verdict.unparsed), "pool_restarts": float(shared.new_restarts())}
+    diagnostics["pool_late"] = float(shared.new_late())
     return {"score": score, "acc": score, **diagnostics}
 
 

@@ -1,4 +1,4 @@
-r"""LaTeX notation: the tables of letters, functions and signs; splitting outside of brackets, labels, units.
+r"""LaTeX notation: the tables of letters, functions and signs; splitting outside of brackets, labels.
 
 Other modules build their patterns from these tables, and so does data_prep.overlap.
 """
@@ -14,14 +14,30 @@ GREEK = (
 GREEK_LETTER = rf"\\(?:{'|'.join(GREEK)})(?![a-zA-Z])"  # a pattern for one of them
 
 TRIGONOMETRIC = ("sin", "cos", "tan", "cot", "sec", "csc")
-FUNCTIONS = (*TRIGONOMETRIC, "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "exp")
+FUNCTIONS = (*TRIGONOMETRIC, "arcsin", "arccos", "arctan", "arccot", "sinh", "cosh", "tanh", "ln", "log", "exp")
 
 # Commands with other names for the same sign.
 SYNONYMS = {
-    "frac": ("dfrac", "tfrac", "cfrac"),
+    "frac": ("dfrac", "tfrac", "cfrac", "sfrac", "nicefrac"),
+    "binom": ("dbinom", "tbinom"),
     "le": ("leq", "leqslant"),
     "ge": ("geq", "geqslant"),
     "ne": ("neq",),
+}
+# Names of functions in other countries and in plain text.
+ALIASES = {
+    "arcctg": "arccot",
+    "arctg": "arctan",
+    "cotg": "cot",
+    "ctg": "cot",
+    "tg": "tan",
+    "cosec": "csc",
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+    "sh": "sinh",
+    "ch": "cosh",
+    "th": "tanh",
 }
 # Unicode signs that are written alike in problems and in answers.
 SIGNS = {
@@ -42,18 +58,11 @@ _TRIGONOMETRIC = rf"\\(?:{'|'.join(TRIGONOMETRIC)})"
 _NO_LABEL = re.compile(
     rf"(?:{_TRIGONOMETRIC}|\\(?:log|ln|exp|frac|sqrt|pi|infty|cdot|times|div|binom|pm|mp|ldots))(?![a-zA-Z])"
 )
-_UNIT_WORD = r"[a-zA-Z]{3,}|sq|cu|[cmk]m|[km]g|m[lL]|ft|in|lbs?|oz|hrs?|[ap]\.?m"
-_UNIT = re.compile(
-    r"(?P<body>.*(?:\d|\\pi)[^a-zA-Z\\]*)(?:"
-    r"\\(?:text(?:rm|bf|normal)?|mbox|mathrm)\s*\{(?P<name>[^{}]*)\}(?P<power>\s*\^\s*\{?\d\}?)?"
-    r"|(?P<degree>\^\\circ)(?:\s*(?:[CF]|\\(?:text|mathrm)\s*\{\s*[CF]\s*\}))?"
-    rf"|(?<=[\s\d}})])(?P<word>(?:{_UNIT_WORD})(?:\.?\s(?:{_UNIT_WORD})){{0,2}}\.?)(?P<wordpower>\^\{{?\d\}}?)?"
-    r"|(?P<currency>[€£¥]))"
-)
-# Words that turn a number into a statement, not a quantity: "42 or more", "42 is wrong".
-_NO_UNIT = re.compile(
-    r"\b(?:not|no|or|and|is|are|if|for|mod|modulo|than|at|more|less|least|most|does|times|the|because|when|where|which"
-    r"|choose|plus|minus|about)\b"
+
+
+_DERIVATIVE = re.compile(
+    r"\\frac\s*\{\s*(?:d|\\partial)\s*(?:\^\s*\{?\d\}?)?\s*[a-zA-Z]?\s*\}\s*\{\s*(?:d|\\partial)\s*[a-zA-Z]\s*"
+    r"(?:\^\s*\{?\d\}?)?\s*\}|\bd(?:\^\{?\d\}?)?[a-zA-Z]?\s*/\s*d[a-zA-Z](?:\^\{?\d\}?)?"
 )
 
 
@@ -89,10 +98,11 @@ def split(separator: re.Pattern[str], text: str) -> tuple[list[str], list[str]]:
 def is_label(side: str) -> bool:
     r"""Whether a side is a name: x, x_1, AB, |AB|, f(x), P(A \cap B), (p,q,r), \angle ABC, \text{Area}, m_{\max}."""
     side = re.sub(r"_\s*(?:\{[^{}]*\}|\w)|\^\s*\{?-1\}?|\\text\s*\{[^{}]*\}", "L", side)
+    side = _DERIVATIVE.sub("L", side)
     side = re.sub(r"(?<=[A-Zfghpq}])\s*\([^()]*\)", "", side)
     if not re.search("[a-zA-Z]", side) or _NO_LABEL.search(side):
         return False
-    return re.fullmatch(r"(?:\\[a-zA-Z]+(?![a-zA-Z])|[a-zA-Z(),|{}'\s])+", side) is not None and not re.fullmatch(
+    return re.fullmatch(r"(?:\\[a-zA-Z]+(?![a-zA-Z])|[a-zA-Z(),|:{}'\s])+", side) is not None and not re.fullmatch(
         r"[ei]", side
     )
 
@@ -101,26 +111,3 @@ def is_closed(side: str) -> bool:
     """Whether a side has no free letters. The constants e, i and \\pi are not free."""
     letters = r"(?<![\\a-zA-Z])[a-df-hj-zA-Z](?![a-zA-Z])|(?<![\\a-zA-Z])[a-zA-Z]{2,}"
     return not re.search(rf"{letters}|{GREEK_LETTER}", side)
-
-
-def split_unit(text: str) -> tuple[str, str] | None:
-    r"""The number and the unit of a quantity, or None for anything else.
-
-    "15\text{ cm}^2" is ("15", "cm2"), "74^\circ" is ("74", "degree"), "€5" is ("5", "").
-    """
-    if text.startswith(("€", "£", "¥")):
-        return text[1:], ""
-    match = _UNIT.fullmatch(text)
-    if match is None:
-        return None
-    if match["currency"]:
-        return match["body"], ""
-    if match["degree"] and re.search(_TRIGONOMETRIC, match["body"]):
-        return None
-    name = "degree" if match["degree"] else (match["name"] or match["word"] or "").casefold()
-    if not re.search("[a-z%]", name) or _NO_UNIT.search(name):
-        return None
-    unit = re.sub(r"[\s.{}^]", "", name).removesuffix("s") + re.sub(
-        r"\D", "", match["power"] or match["wordpower"] or ""
-    )
-    return match["body"], unit

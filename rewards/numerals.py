@@ -24,6 +24,7 @@ _REPEATING = re.compile(
 _DOTS = re.compile(
     r"(?P<sign>[+-]?)(?P<whole>[0-9]*)\.(?P<head>[0-9]*?)(?P<dots>[0-9]{1,6})(?P=dots){2,}(?:\.{3}|\\l?dots|\\cdots)"
 )
+_ORDINAL = re.compile(rf"(?P<number>{_NUMERAL})\^?\{{?(?:st|nd|rd|th)\}}?")
 _NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _WORDS = {name: Fraction(number) for number, name in enumerate(_NAMES)}
 
@@ -60,7 +61,8 @@ def exact_value(compacted: str) -> Fraction | None:
     r"""Return the rational number that a `compact` text denotes, or None if the text is no plain numeral.
 
     Plain numerals are integers, decimals, thousands separators, a/b, \frac{a}{b}, mixed numbers, per cents,
-    m \times b^n, 1e-3, repeating decimals and English numerals up to twelve. Powers stay below about 3,300 digits.
+    m \times b^n, 1e-3, repeating decimals, ordinals (12^{th}) and English numerals up to twelve. Powers
+    stay below about 3,300 digits.
     """
     if not compacted or len(compacted) > MAX_CHARS:
         return None
@@ -81,6 +83,8 @@ def exact_value(compacted: str) -> Fraction | None:
         value = _repeating_value(match["whole"], match["head"], match["over"] or match["round"])
     elif match := _DOTS.fullmatch(text):
         value = _repeating_value(match["whole"], match["head"], match["dots"])
+    elif match := _ORDINAL.fullmatch(text):
+        return _number(match["number"])
     else:
         return _WORDS.get(text.casefold())
     return -value if value is not None and match["sign"] == "-" else value

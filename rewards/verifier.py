@@ -6,6 +6,7 @@ from typing import Literal
 from rewards.answers import compare, extract_answer, parseable
 from rewards.latex import MAX_CHARS, tidy
 from rewards.limits import too_heavy
+from rewards.units import own_unit
 
 Reason = Literal["correct", "wrong", "no_answer", "timeout", "too_long", "gold_unparseable"]
 
@@ -52,6 +53,9 @@ def judge_answer(answer: str | None, gold: str) -> Verdict:
     if answer is None:
         return Verdict(False, "no_answer" if parseable(gold) else "gold_unparseable", None)
     judgement = compare(answer, gold)
+    number = own_unit(tidy(gold)) if judgement in ("different", "unreadable") else None
+    if number:  # a gold may have a unit that no list knows: 16\text{ daps}
+        judgement = compare(answer, number)
     if judgement == "same":
         return Verdict(True, "correct", answer)
     if judgement == "timeout":

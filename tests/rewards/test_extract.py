@@ -105,3 +105,60 @@ def test_floods_end(flood: str) -> None:
 def test_a_box_at_the_end_is_found_whatever_stands_before(prose: str, digits: str) -> None:
     if "`" not in prose and "<!--" not in prose and "<think>" not in prose:
         assert extract_answer(f"{prose}\n\\boxed{{{digits}}}") == digits
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "I doubt the answer is 5.", "One might think the answer is 5.", "I do not believe that the answer is 5.",
+        "The wrong answer is 5.", "I don't think the answer is 5.", "It is false that the answer is 5.",
+        "Nobody would say the answer is 5.", "The answer is not 5.", "The answer isn't 5.",
+        "The answer is certainly not 5.", "The answer is never 5", "Is it true that the answer is 5?",
+        "Some people think the answer is 5.", "The naive answer is 5.", "A tempting answer is 5.", "His answer is 5.",
+        "Bob's answer is 5.", "The answer is 5? No.", "The answer is 5 is wrong.",
+        "The answer is 5, which is incorrect.", "It is unlikely that the answer is 5.",
+        "I would not say the answer is 5", "Suppose the answer is 5.", "An incorrect answer is 5.",
+        "I disagree that the answer is 5.", "Many students believe the answer is 5",
+        "We cannot conclude that the answer is 5.", "Contrary to Bob, I do not hold that the answer is 5.",
+        "The previous answer is 5.", "If the answer is 5", "It would be wrong to say that the answer is 5",
+        "The answer can't be 5", "The answer is unlikely to be 5", "The answer could be 5.", "The answer may be 5.",
+        "The answer is neither 5 nor 6", "Perhaps the answer is 5.", "The answer is anything but 5",
+        "A common wrong answer is $5$.", "I'm not sure that the answer is 5", "The answer is hardly 5",
+    ],
+)  # fmt: skip
+def test_a_phrase_that_denies_doubts_or_reports_gives_no_five(response: str) -> None:
+    assert extract_answer(response) != "5"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "So the answer is 5.", "The answer is 5.", "Therefore, the final answer is $5$.",
+        "3 is not prime, so the answer is 5.", "It cannot be 4. The answer is 5.",
+        "There is no doubt that the answer is 5.", "Since x is not zero, the answer is 5.", "I think the answer is 5.",
+        "We may conclude that the answer is 5.", "Answer: 5", "**Answer**: 5", "The final answer is:\n\n$$\n5\n$$",
+        "**Final Answer**\n\n\\[\n5\n\\]", "**Final Answer:** \\(5\\)", "Final Answer:\n\n\\[5\\]\n\nDone.",
+        "The answer is $$5$$", "#### 5", "I made a wrong turn before, but the answer is 5.", "Not 4: the answer is 5.",
+        "Contrary to what one might think, the answer is 5.", "My answer is 5", "The problem's answer is 5.",
+        "That would be wrong; the answer is 5.", "x does not matter here.\nThe answer is 5.",
+        "The correct answer is 5", "No, the answer is 5",
+        "Final Answer: The final answer is $5$. I hope it is correct.", "Wait, that's not right. The answer is 5.",
+        "Therefore $\\boxed 5$.", "$\\boxed 5$", "\\fbox 5",
+    ],
+)  # fmt: skip
+def test_a_phrase_that_states_gives_five(response: str) -> None:
+    assert extract_answer(response) == "5"
+
+
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        (r"Put it in \boxed. So $\boxed{8}$, marked with \boxed.", "8"),  # the command alone is no box
+        (r"$\boxed 72$", "72"),
+        (r"$\boxed x$", "x"),
+        (r"Use \boxed and then stop.", None),
+        (r"\boxed{3}, not \boxed 4.", "4"),
+    ],
+)
+def test_a_box_without_braces(response: str, answer: str | None) -> None:
+    assert extract_answer(response) == answer

@@ -6,7 +6,17 @@ import pytest
 
 from rewards.math_reward import compute_score
 
-KEYS = {"score", "acc", "no_answer", "timeout", "too_long", "gold_unparseable", "unparsed", "pool_restarts"}
+KEYS = {
+    "score",
+    "acc",
+    "no_answer",
+    "timeout",
+    "too_long",
+    "gold_unparseable",
+    "unparsed",
+    "pool_restarts",
+    "pool_late",
+}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from rewards import arithmetic
 from rewards.answers import equivalent, parseable
 from rewards.forms import Form, read
 from rewards.limits import is_mathematics
-from rewards.notation import GREEK, is_closed, is_label, split, split_unit
+from rewards.notation import GREEK, is_closed, is_label, split
 
 
 def shape(form: Form, letter: str) -> tuple[object, ...]:
@@ -72,23 +72,6 @@ def test_pi_is_a_constant() -> None:
 )
 def test_labels(side: str, label: bool) -> None:
     assert is_label(side) is label
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (r"15\text{ cm}^2", ("15", "cm2")),
-        (r"74^\circ", ("74", "degree")),
-        ("9 square feet", ("9 ", "squarefeet")),
-        ("€5", ("5", "")),
-        ("5£", ("5", "")),
-        (r"\sin 30^\circ", None),
-        ("42 or more", None),
-        ("5x", None),
-    ],
-)
-def test_units(text: str, expected: tuple[str, str] | None) -> None:
-    assert split_unit(text) == expected
 
 
 def test_splitting_leaves_brackets_alone() -> None:

@@ -48,7 +48,6 @@ def value(text: str) -> Fraction | None:
         ("0.1818181...", Fraction(2, 11)),
         ("0.123...", None),
         ("0.181818...", Fraction(2, 11)),
-        (r"\$15", Fraction(15)),
         ("seven", Fraction(7)),
         ("\uff14\uff12", Fraction(42)),
         ("1/0", None),

@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from rewards.answers import compare, parseable
 from rewards.math_reward import compute_score, compute_score_async
 from rewards.pool import Pool
 
@@ -38,16 +40,51 @@ def test_a_worker_past_its_processor_time_is_replaced(pool: Pool) -> None:
 
 
 def test_a_worker_past_its_deadline_is_replaced() -> None:
-    pool = Pool(size=1, cpu_seconds=3600.0, wall_seconds=120.0)
+    pool = Pool(size=1, cpu_seconds=3600.0)
     try:
         pool.warm_up()
-        pool.wall_seconds = 0.5
+        pool.wall_seconds = pool.patience = 0.5
         assert pool.judge(*ENDLESS) == "timeout"
         pool.wall_seconds = 120.0
         assert pool.judge(*SURDS[0]) == "same"
-        assert pool.restarts == 1
+        assert (pool.restarts, pool.late) == (2, 1)
+        assert (pool.new_late(), pool.new_late()) == (1, 0)
     finally:
         pool.close()
+
+
+def test_a_busy_machine_is_no_verdict(pool: Pool) -> None:
+    """A worker that is stopped is late. The comparison is tried again alone, and another worker answers."""
+    pool.warm_up()
+    os.kill(pool._idle[0]._pid, signal.SIGSTOP)
+    pool.wall_seconds = 1.0
+    assert pool.judge(*SURDS[0]) == "same"
+    assert (pool.questions, pool.late) == (2, 1)
+
+
+def test_late_comparisons_of_many_threads_are_tried_alone() -> None:
+    pool = Pool(size=2, wall_seconds=0.0, patience=120.0)
+    try:
+        with ThreadPoolExecutor(6) as threads:
+            judgements = list(threads.map(lambda pair: pool.judge(*pair), SURDS[:8]))
+        assert judgements == ["same"] * 8
+        assert pool.late > 0
+    finally:
+        pool.close()
+
+
+def test_the_default_is_patient() -> None:
+    pool = Pool()
+    assert (pool.wall_seconds, pool.patience) == (8.0, 120.0)
+
+
+def test_a_timeout_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["timeout", "same", "timeout", "same"])
+    monkeypatch.setattr("rewards.answers.shared.judge", lambda a, b: next(answers))
+    pair = (r"\sqrt{10007}", r"\frac{10007}{\sqrt{10007}}")
+    assert [compare(*pair), compare(*pair), compare(*pair)] == ["timeout", "same", "same"]
+    formula = r"\int_0^1 x^{107} dx"
+    assert [parseable(formula), parseable(formula), parseable(formula)] == [False, True, True]
 
 
 def test_a_worker_past_its_memory_is_replaced() -> None:
