@@ -27,6 +27,7 @@ _VARIABLE = re.compile(rf"(?:[a-zA-Z]|{GREEK_LETTER})(?:_\{{?[a-zA-Z0-9]+\}}?)?"
 
 
 def of_sides(text: str, read: Reader) -> Form | None:
+    """The form of a text that says where something lies: a set, a membership, a chain or an inequality."""
     return _builder(text, read) or _membership(text, read) or _chain(text, read) or _inequality(text, read)
 
 

@@ -23,7 +23,6 @@ from gsr_rl.errors import UsageError, require
 from gsr_rl.files import replacing
 from gsr_rl.settings.problems import SPLITS, Problems
 from gsr_rl.settings.settings import Settings
-from rewards.pool import shared
 
 
 def check(settings: Settings) -> None:
@@ -51,7 +50,6 @@ def check(settings: Settings) -> None:
 def run(settings: Settings) -> None:
     """Write `<run_dir>/data/{train,dev,held_out}.{jsonl,parquet}`, and what became of the problems in `report.json`."""
     section, folder = settings.problems, settings.folder
-    shared.wall_seconds = 120.0  # a busy machine makes no gold unreadable; processor time is limited all the same
     problems, report = _load(section)
     if section.decontaminate:
         problems, report["decontaminated"] = _decontaminate(problems, section, folder.overlaps)

@@ -24,7 +24,6 @@ from gsr_rl.settings.settings import Settings
 from gsr_rl.stages.eval_table import table
 from gsr_rl.stages.models import base_model
 from gsr_rl.stages.preflight import check_access, check_recipe, check_reward_function, check_roles
-from rewards.pool import shared
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,6 @@ def run(settings: Settings) -> None:
     swapped = 0 if section.population else section.swapped
     items = [item for problems in benchmarks for item in plan_items(problems, section.repeats, swapped)]
     plan = plan_of(settings, roles, [problem.problem for problems in benchmarks for problem in problems])
-    shared.wall_seconds = 120.0  # a busy machine makes no answer wrong; processor time is limited all the same
     figures: list[dict[str, Any]] = []
     with Journal(folder.eval_answers(short_name(roles.model.name))) as journal:
         claim_weights(journal, roles.all())

@@ -96,7 +96,7 @@ def test_a_start_describes_what_the_run_is_made_from(tmp_path: Path) -> None:
 def test_runs_that_differ_in_their_seed_are_repeats_for_the_report(tmp_path: Path) -> None:
     episode = Episode("x", "d", "P", "1", (Response("t", "1", True),))
     for name, overrides in {"a": ["gsr.seed=1"], "b": ["gsr.seed=2"], "c": ["gsr.seed=1", "gsr.k=5"]}.items():
-        claim(settings_of(tmp_path / name, *overrides))
+        describe(changed(composed("quickstart_cpu"), f"run_dir={tmp_path / name}", *overrides))
         write_episodes(tmp_path / name / "episodes" / "base.jsonl", [episode])
     groups = group(read_runs([tmp_path / name for name in "abc"]))
     assert [[run.name for run in repeats.runs] for repeats in groups] == [["a", "b"], ["c"]]
