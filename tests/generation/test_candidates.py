@@ -5,12 +5,12 @@ import math
 from collections import Counter
 
 import pytest
-from gsr_rl.generation.candidates import difficulty, draw_sets, show
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gsr_rl.episode import Episode, Response
 from gsr_rl.errors import UsageError
+from gsr_rl.generation.candidates import difficulty, draw_sets, show
 from gsr_rl.prompts import PromptSet, Tokenizer, shuffled_order
 from gsr_rl.settings.teach import check_sets
 

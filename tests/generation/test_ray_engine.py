@@ -13,7 +13,6 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from gsr_rl.settings.sections import student_of, teach_config
 from tiny import tiny_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -22,6 +21,7 @@ from gsr_rl.errors import UsageError
 from gsr_rl.generation import ray_engine
 from gsr_rl.generation.requests import Answer, Request
 from gsr_rl.settings.compose import load_recipe
+from gsr_rl.settings.sections import student_of, teach_config
 
 REQUEST = Request("direct", "m", [{"role": "user", "content": "1 + 1?"}], {"max_tokens": 3})
 
@@ -101,8 +101,9 @@ def test_an_engine_that_dies_takes_its_process_along_for_ray_to_start_it_again()
 
 
 def test_vllm_has_the_arguments_of_the_recipes_engine() -> None:
-    from gsr_rl.settings.sections import engine_arguments
     from vllm import AsyncEngineArgs
+
+    from gsr_rl.settings.sections import engine_arguments
 
     assert set(engine_arguments(load_recipe("quickstart_cpu"), 100)) <= {one.name for one in fields(AsyncEngineArgs)}
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from gsr_rl.generation.sampler import sample_in_parts
 
 from gsr_rl.episode import Episode, Problem, Response, read_episodes
 from gsr_rl.generation import sampler
+from gsr_rl.generation.sampler import sample_in_parts
 
 PROBLEMS = [Problem(str(i), "toy", f"{i}?", str(i)) for i in range(5)]
 

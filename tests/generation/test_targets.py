@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import yaml
-from gsr_rl.settings.sections import gsr_config, teach_config
 from scripted_server import MODEL, Act, Body, ScriptedServer, completion
 
 from data_prep.rows import SftRow
@@ -20,6 +19,7 @@ from gsr_rl.prompts import PromptSet
 from gsr_rl.settings.compose import load_recipe
 from gsr_rl.settings.gsr import from_mapping
 from gsr_rl.settings.recipes import recipes_dir
+from gsr_rl.settings.sections import gsr_config, teach_config
 from gsr_rl.settings.teach import TeachConfig
 
 PROBLEMS = [Problem("p1", "d", "1 + 1?", "2"), Problem("p2", "d", "2 + 2?", "4")]
