@@ -4,12 +4,12 @@ _SINGULAR = """
 account acorn action actor adult afternoon age airplane album alligator angle animal answer ant apartment app
 appetizer apple appliance apricot apron aquarium arc area arm arrangement array arrow article artist artwork
 assignment athlete avocado award baby bag baguette baker bale ball balloon ballot banana band bandage bank bar barrel
-base basket basketball bat batch bathroom battery beach bead beaker bean bear beat beaver bed bedroom bee beetle bell
+base basket basketball bat batch bathroom battery beach bead beaker bean bear beaver bed bedroom bee beetle bell
 bench berry bicycle bike bill bird biscuit blanket block blouse blueberry board boat bolt bone book boot bottle bounce
 bouquet bowl box boy bracelet branch bread brick bridge brother brownie bucket bug building bulb bunch bundle bunny
 burger burrito bus bushel business butterfly button cab cabbage cabin cabinet cage cake calculator camel camera camper
 can candidate candle candy canoe cap capsule car caramel card carnation carpet carriage carrot cart carton case castle
-cat caterpillar cell cent chain chair channel chapter character charge chart check cheerleader cheesecake chef cherry
+cat caterpillar cell cent chain chair channel chapter character charge chart cheerleader cheesecake chef cherry
 chicken chip chocolate choice chord chore circle citizen city clam class classmate classroom claw clerk client clip
 clock cloud clown cluster coach coat coconut code coffee coin colony color coloring colour colouring column
 combination comic committee company computer condition cone configuration consonant contact container contestant
@@ -24,7 +24,7 @@ flock floor flower flute fly flyer folder follower forest fork form format fox f
 function game garden gecko gem gemstone gift giraffe girl glass glove gnome goal goat goblin goldfish goose grade
 grain grandchild grandparent grape graph grid group guard guest guitar gumball gummy gun guppy haircut hall hamburger
 hamster hand handshake hat head heart helmet hen hexagon hit hive hole home horn horse hospital hotdog hotel house
-individual ingredient insect instance instruction integer intersection interval invitation iphone island issue item
+individual ingredient insect instance instruction integer intersection interval invitation iphone island item
 jacket jar jellybean jersey jewel job joke journey judge jug kangaroo kernel key kid kind king kitten kiwi knife
 knight knot koala ladder lady ladybug lake lamb lamp lap laptop lawn lawyer leaf leap leg lego lemon length leopard
 lesson letter level life light lily line lion list lizard load loaf location lock log lollipop loop lot lunch machine
@@ -37,7 +37,7 @@ package packet paddle page pail painter painting pallet pan pancake panda panel 
 parallelogram parent parrot part particle partition partner party passenger pastry patch path patient pattern pea
 peach peacock peanut pear pebble pen pencil penguin penny pentagon pepper perch period permutation person pet petal
 phone photo photograph phrase piano pickle picture pie piece pig pigeon piglet pile pill pillow pin pineapple pipe
-pizza place plane planet plank plant plate platter play player plum pocket poem point poker pole polygon polynomial
+pizza place plane planet plank plant plate platter player plum pocket poem point poker pole polygon polynomial
 pond pony pool popsicle portion portrait position possibility post poster pot potato present pretzel prime prize
 problem product professor program project property pump pumpkin pup pupil puppy purse pushup puzzle quadrilateral
 queen question quilt rabbit raccoon radish rat ray rearrangement recipe record rectangle region relative report
@@ -57,12 +57,14 @@ train transistor trapezoid traveler tray treat tree trial triangle tribe trip tr
 tube tulip tunnel tuple turkey turn turtle twig type umbrella unicorn vacation value vampire van variable vase vector
 vegetable vehicle vertex video village vine visit visitor voice volleyball volume volunteer vote voter vowel waffle
 waiter walk wall walnut washer watch watermelon way website wedding weed weekday weight whale wheel whisker whole
-widget wife win window wing winner wolf woman word worker world worm wreath wrestler zebra zero zombie zone
+widget wife window wing winner wolf woman word worker world worm wreath wrestler zebra zero zombie zone
 """
 _PLURALS = """
 people:person children:child grandchildren:grandchild men:man women:woman mice:mouse geese:goose teeth:tooth 
 knives:knife wives:wife loaves:loaf leaves:leaf shelves:shelf wolves:wolf elves:elf scarves:scarf fish:fish sheep:sheep
-deer:deer lives:life species:species quizzes:quiz dominoes:domino dice:die vertices:vertex matrices:matrix indices:index axes:axis snowmen:snowman octopuses:octopus
+deer:deer
+lives:life species:species quizzes:quiz dominoes:domino dice:die
+vertices:vertex matrices:matrix indices:index axes:axis snowmen:snowman octopuses:octopus
 bunnies:bunny solutions:solution photos:photo pianos:piano moose:moose shrimp:shrimp salmon:salmon trout:trout
 """
 _ADJECTIVES = """
