@@ -27,6 +27,10 @@ _PIECES = (
     r"\cup", r"\in", r"\le", r"\ge", r"\pm", r"\approx", r"\{", r"\}", r"\\", r"\overline{", r"^\circ", r"\%", r"\cdot",
     r"\begin{pmatrix}", r"\end{pmatrix}", r"\sin", r"\log", r"\ldots", r"\boxed{", "<think>", "</think>", "```",
     "answer is ",
+    r"\pmod{", r"\equiv", r"\ne", r"\over ", r"\choose ", r"\$", r"\text{ million}", r"\text{ for all }",
+    r"\begin{cases}", r"\end{cases}", r"\mathrm{~km}", r"\mathbb{R}\setminus\{", r"\binom{", r"\operatorname{tg}",
+    r"\color{red}", r"\boldsymbol{", "(A)", "B. ", " or ", "!!", "sqrt(", "^(", "mod 7", "seven", " km/h", " apples",
+    "th", "p.m.", "&lt;", "Team ", "\u044f", "\u207f", "\u2082", "\u221b", "\u2011", "\u20ac", "\u0307",
     "1,000", "10^{", "and", "percent", "\u00bd", "\u221a", "\u2212", "\ud800", "\x00", "\n",
 )  # fmt: skip
 

@@ -51,7 +51,7 @@ def same(a: Form, b: Form, ask: Ask) -> bool:
         # A unit on one side only is dropped. Nothing here converts two different units.
         if kinds == ("quantity", "quantity") and not agree(a.tag, b.tag):
             return False
-        return same(a.parts[0] if a.kind == "quantity" else a, b.parts[0] if b.kind == "quantity" else b, ask)
+        return same(_without_unit(a), _without_unit(b), ask)
     if "relation" in kinds:
         left, right = as_relation(a.text, read), as_relation(b.text, read)
         return left is not None and right is not None and _same_relations(left, right, ask)
@@ -151,8 +151,8 @@ def _same_equations(a: Form, b: Form, ask: Ask) -> bool:
 
 def _states(assignment: Form, other: Form, ask: Ask) -> bool:
     """Whether all sides of a chain have the value: "6 \\cdot 7 = 42" states 42, "41 = 42" states nothing."""
-    first = assignment.parts[0]
-    if not all(_close(first, side) for side in assignment.rounded):
+    first = _without_unit(assignment.parts[0])
+    if not all(_close(first, _without_unit(side)) for side in assignment.rounded):
         return False
     if all(same(side, other, ask) for side in assignment.parts):
         return True
@@ -160,6 +160,10 @@ def _states(assignment: Form, other: Form, ask: Ask) -> bool:
     return (first.value is None or decimal_places(first.value) is None) and any(
         compact(side.text) == compact(other.text) for side in assignment.rounded
     )
+
+
+def _without_unit(form: Form) -> Form:
+    return form.parts[0] if form.kind == "quantity" else form
 
 
 def _close(exact: Form, rounded: Form) -> bool:

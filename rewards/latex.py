@@ -4,8 +4,8 @@ The functions take one answer (the content of ``\boxed{}``), not a whole respons
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 from rewards.characters import to_latex
 from rewards.notation import ALIASES, FUNCTIONS, SYNONYMS
@@ -31,8 +31,13 @@ def _reals(match: re.Match[str]) -> str:
     return r"\mathbb{R}" + (rf"\setminus \{{{match[1]}\}}" if match[1] else "")
 
 
-_REWRITES: list[tuple[re.Pattern[str], Any]] = [
-    (re.compile(pattern), new)
+def _expanding(template: str) -> Callable[[re.Match[str]], str]:
+    """A template as a function. `re` would parse a template at every call, whether or not the pattern is found."""
+    return lambda match: match.expand(template)
+
+
+_REWRITES = [
+    (re.compile(pattern), _expanding(new) if isinstance(new, str) else new)
     for pattern, new in [
         (r"^\s*\*\*(.*)\*\*\s*$", r"\1"),
         (r"\*\*", "^"),

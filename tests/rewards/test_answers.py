@@ -293,8 +293,11 @@ def test_never_raises(a: str, b: str) -> None:
 @pytest.mark.parametrize(
     "piece",
     [
-        *"1aA ,;(){}[]|.-+/^_!%:=<", r"\sin", r"\pm", r"\pmod", r"\text{a}", "1 ", "1,", "1 aaa ", "(a)", r"\{",
-        r"\cup", "x=", "1:", r"\frac", "^{", "and ", "0.3", r"\le ",
+        *"1aA ,;(){}[]|.-+/^_!%:=<~&", r"\sin", r"\pm", r"\pmod", r"\text{a}", "1 ", "1,", "1 aaa ", "(a)", r"\{",
+        r"\cup", "x=", "1:", r"\frac", "^{", "and ", "0.3", r"\le ", "seven ", "5 km ", r"\text{ cm}", "(A) ", "A. ",
+        "x^(", r"{1 \over ", r"\pmod{", r"\equiv ", "for all x ", "where ", r"\in\mathbb{R}", "or ", "!!", "]0,",
+        "1'000", r"\$", "million ", "Team 7 ", "\u207f", "\u2082", "\u03b1", "&lt;",
+        r"\ne ", r"\begin{cases}", r"\\", "[pt]",
     ],
 )  # fmt: skip
 def test_repetition_ends(piece: str) -> None:

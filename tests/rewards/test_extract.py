@@ -94,6 +94,15 @@ def test_a_per_cent_sign_in_prose_is_no_comment() -> None:
         "```",
         "`",
         "<!--",
+        "\\boxed 1 ",
+        "\\boxed ",
+        "$$",
+        "\\[",
+        "not the answer is ",
+        "so, that ",
+        "no doubt ",
+        "'s answer is 5 ",
+        "students think ",
     ],
 )
 def test_floods_end(flood: str) -> None:
