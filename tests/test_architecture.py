@@ -26,7 +26,22 @@ HEAVY = ("torch", "verl", "ray", "vllm", "transformers", "tensordict", "transfer
 CONFIGURATION = ("omegaconf", "hydra")
 # What a folder imports when it is imported, and what its functions import later.
 LIGHT = ("gsr_rl.settings", "gsr_rl.metrics", "data_prep", "rewards", "gsr_rl.report", "gsr_rl.tools")
-PURE = ("gsr_rl.metrics", "rewards", "gsr_rl.errors", "gsr_rl.files", "gsr_rl.episode", "gsr_rl.prompts")
+PURE = (
+    "gsr_rl.metrics",
+    "rewards",
+    "gsr_rl.errors",
+    "gsr_rl.files",
+    "gsr_rl.episode",
+    "gsr_rl.prompts",
+    "gsr_rl.section",
+)
+# Who handles Hydra's configurations, and by which imports. Everything else takes the typed `Settings`, or a part.
+HYDRA = {
+    "gsr_rl.settings.compose": ("hydra", "omegaconf"),
+    "gsr_rl.verl_plugin": ("omegaconf",),  # verl hands its configuration to the classes that extend it
+    "gsr_rl.report.runs": ("omegaconf.OmegaConf",),  # reads the config.yaml of a finished run
+    "gsr_rl.stages.preflight": ("hydra.errors",),  # which verl's own validation raises
+}
 # verl is imported here; in the stages by functions alone.
 VERL = ("gsr_rl.verl_plugin", "gsr_rl.cpu")
 
@@ -48,7 +63,7 @@ def modules(*packages: str) -> list[Path]:
 
 
 def imports(path: Path, lazy: bool = True) -> Iterator[str]:
-    """Full names of the modules that a file imports; without `lazy`, those alone that importing it imports."""
+    """Full names of the modules that a file imports; without `lazy`, only what importing it imports."""
     pending: list[ast.AST] = [ast.parse(path.read_text())]
     while pending:
         node = pending.pop()
@@ -120,6 +135,27 @@ def test_verl_is_imported_in_two_packages_alone() -> None:
         if not within(name, *VERL):
             lazily = within(name, "gsr_rl.stages")
             assert [module for module in imports(path, lazy=not lazily) if within(module, "verl")] == [], path
+
+
+def test_hydra_s_configurations_stay_where_they_are_composed_and_where_verl_is() -> None:
+    for path in sources():
+        allowed = [name for module, names in HYDRA.items() if within(module_name(path), module) for name in names]
+        found = [name for name in imports(path) if within(name, *CONFIGURATION) and not within(name, *allowed)]
+        assert found == [], path
+
+
+def test_settings_are_built_once() -> None:
+    """The command line builds them, and the chain does for each variant. Only one module opens what Hydra composed."""
+    load = "gsr_rl.settings.compose.load_settings"
+    callers = {module_name(path) for path in sources() if load in imports(path)}
+    assert callers == {"gsr_rl.cli", "gsr_rl.stages.chain"}
+    opened = {
+        module_name(path)
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "_composed"
+    }
+    assert opened == {"gsr_rl.settings.compose"}
 
 
 def test_importing_the_command_line_or_composing_a_recipe_imports_nothing_heavy() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import multiprocessing
 import os
 import resource
 import signal
@@ -61,10 +60,10 @@ def test_a_broken_line_before_the_last_is_named(tmp_path: Path) -> None:
         assert len(journal) == 2
 
 
-def test_nothing_is_left_behind_where_nothing_was_written(tmp_path: Path) -> None:
+def test_a_journal_without_rows_leaves_no_file(tmp_path: Path) -> None:
     with Journal(tmp_path / "answers.jsonl"):
         pass
-    assert [one.name for one in tmp_path.iterdir()] == ["answers.lock"]
+    assert [path.name for path in tmp_path.iterdir()] == ["answers.lock"]
 
 
 # --- one process at a time --------------------------------------------------------------------------------------------
@@ -80,7 +79,7 @@ def hold(path: Path, then: str) -> "subprocess.Popen[bytes]":
     return process
 
 
-def test_a_second_process_is_refused_until_the_first_is_gone_however_it_went(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_until_the_first_has_ended_in_any_way(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
     holder = hold(path, "time.sleep(600)")
     with pytest.raises(UsageError) as error:
@@ -101,7 +100,7 @@ def test_a_link_to_a_journal_has_its_lock(tmp_path: Path) -> None:
         assert len(journal) == 1
 
 
-def test_a_child_that_outlives_the_holder_does_not_hold_on(tmp_path: Path) -> None:
+def test_a_child_that_outlives_the_holder_does_not_keep_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
     holder = hold(path, "import os; os.fork() or print(os.getpid(), flush=True); time.sleep(600)")
     assert holder.stdout is not None
@@ -118,40 +117,36 @@ def test_a_child_that_outlives_the_holder_does_not_hold_on(tmp_path: Path) -> No
 # --- a disk that is full ----------------------------------------------------------------------------------------------
 
 
-def fill(path: Path, limit: int, keys: "multiprocessing.Queue[Any]") -> None:
-    """Append until the system takes no more: a limit on the size of files does what a full disk does."""
+def fill(path: Path, limit: int) -> list[Any]:
+    """Append until the system takes no more: a limit on the size of files has the effect of a full disk."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     acknowledged: list[str] = []
 
-    async def one(appender: Appender, number: int) -> None:
+    async def append_row(appender: Appender, number: int) -> None:
         await appender.append(str(number), {"text": "x" * 100})
         acknowledged.append(str(number))
 
     async def everything(journal: Journal) -> list[str]:
         appender = Appender(journal)
-        results = await asyncio.gather(*(one(appender, n) for n in range(5)))
-        results = await asyncio.gather(*(one(appender, n) for n in range(5, 50)), return_exceptions=True)
+        results = await asyncio.gather(*(append_row(appender, n) for n in range(5)))
+        results = await asyncio.gather(*(append_row(appender, n) for n in range(5, 50)), return_exceptions=True)
         return sorted({str(result) for result in results if result is not None})
 
     with Journal(path) as journal:
         errors = asyncio.run(everything(journal))
-        keys.put((acknowledged, errors, len(journal), sorted(row["key"] for row in journal.rows())))
+        return [acknowledged, errors, len(journal), sorted(row["key"] for row in journal.rows())]
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
-    queue: multiprocessing.Queue[Any] = multiprocessing.get_context("spawn").Queue()
-    process = multiprocessing.get_context("spawn").Process(target=fill, args=(path, 2000, queue))
-    process.start()
-    acknowledged, errors, n, keys = queue.get(timeout=60)
-    process.join()
-    # A row is 100 characters and some 25 around them. The first of those that come together is written at once, the
-    # others follow as one batch, which is all or nothing: 6 rows fit, 50 do not.
+    # In a process of its own, which the limit is for.
+    process = subprocess.run([sys.executable, __file__, path, "2000"], stdout=subprocess.PIPE, check=True, timeout=60)
+    acknowledged, errors, n, keys = json.loads(process.stdout)
+    # A row is 100 characters and some 25 around them. Of rows that arrive together the first is written at once. The
+    # others follow as one batch, which is written whole or not at all: 6 rows fit, 50 do not.
     assert acknowledged == ["0", "1", "2", "3", "4", "5"]
-    assert errors == [
-        f"{path}: cannot be written (File too large); make room; the same command goes on from what is done"
-    ]
+    assert errors == [f"{path}: cannot be written (File too large); make room; the same command resumes"]
     assert (n, keys) == (6, acknowledged)
     with Journal(path) as journal:  # and there is room again
         append(journal, ("6", "x"))
@@ -159,7 +154,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing_that_was_acknowledged(tmp_pat
     assert [json.loads(line)["key"] for line in path.read_text().splitlines()] == ["0", "1", "2", "3", "4", "5", "6"]
 
 
-def test_rows_that_come_together_share_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_arrive_together_share_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     fsync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(fd), fsync(fd))[1])
@@ -172,3 +167,7 @@ def test_rows_that_come_together_share_a_write(tmp_path: Path, monkeypatch: pyte
         asyncio.run(everything(journal))
         assert len(journal) == 100
     assert 1 <= len(synced) <= 2
+
+
+if __name__ == "__main__":
+    print(json.dumps(fill(Path(sys.argv[1]), int(sys.argv[2]))))

@@ -1,6 +1,7 @@
-"""`teach.engine=ray`: what it refuses, what it leans on in Ray and vLLM, and the real thing on a Ray of one node."""
+"""`generation.backend=ray`: answers, what we rely on in Ray and vLLM, and the real thing on a Ray of one node."""
 
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -13,22 +14,21 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from composed import changed, composed
 from tiny import tiny_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from data_prep.rows import read_sft_rows
-from gsr_rl.errors import UsageError
 from gsr_rl.generation import ray_engine
 from gsr_rl.generation.requests import Answer, Request
-from gsr_rl.settings.compose import load_recipe
-from gsr_rl.settings.sections import student_of, teach_config
+from gsr_rl.settings.served import Served
 
 REQUEST = Request("direct", "m", [{"role": "user", "content": "1 + 1?"}], {"max_tokens": 3})
 
 
 @pytest.mark.parametrize(
     ("tokens", "cut_off"),
-    # 2 ends a response. At most 3 tokens were asked for, and prompt and response may have 10.
+    # Token 2 ends a response. The request allows 3 tokens, and prompt and response together may have 10.
     [([5, 6, 7], True), ([5, 6, 2], False), ([5, 2], False), ([5, 6], False), ([], False)],
 )
 def test_a_response_is_cut_off_if_it_is_full_without_an_end(tokens: list[int], cut_off: bool) -> None:
@@ -46,34 +46,26 @@ def test_why_a_request_has_no_answer() -> None:
     assert ray_engine._answer({ray_engine.ERROR: "ValueError: too long"}, REQUEST, {}, {2}) == "ValueError: too long"
 
 
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
-        ("teach.engine=spark", "teach.engine=spark: must be one of local, ray"),
-        ("teach.replicas=0", "teach.replicas=0: must be null, or at least 1"),
-        (
-            "teach.student.urls=[http://a/v1]",
-            r"teach.student.urls=\['http://a/v1'\]: must be empty with teach.engine=ray",
-        ),
-        ("teach.llm.urls=[http://a/v1]", r"teach.llm.urls=\['http://a/v1'\]: must be empty with teach.engine=ray"),
-    ],
-)
-def test_what_is_refused(override: str, said: str) -> None:
-    models = ["teach.student.model=m", "teach.llm.model=m"]
-    with pytest.raises(UsageError, match=said):
-        teach_config(load_recipe("quickstart_cpu", ["teach.engine=ray", *models, override]))
+def test_the_arguments_of_an_engine_and_its_gpus() -> None:
+    settings = composed("quickstart_cpu")
+    engine = {"max_model_len": 100, "tensor_parallel_size": 2, "seed": None}
+    served = Served(model="m", engine={"pipeline_parallel_size": 3, "max_model_len": 200})
+    replicas = ray_engine.RayReplicas(settings, served, engine)
+    # What is null is left to vLLM.
+    assert replicas.arguments == {"max_model_len": 200, "tensor_parallel_size": 2, "pipeline_parallel_size": 3}
+    assert replicas.size == 6
+    assert ray_engine.RayReplicas(settings, Served(model="m"), {"tensor_parallel_size": None}).size == 1
 
 
-def test_the_student_is_the_latest_model_of_the_chain(tmp_path: Path) -> None:
-    overrides = [f"run_dir={tmp_path}", "base_model=base", "teach.engine=ray"]
-    assert student_of(load_recipe("quickstart_cpu", overrides)).model == "base"
-    (tmp_path / "warmup" / "model").mkdir(parents=True)
-    assert student_of(load_recipe("quickstart_cpu", overrides)).model == str(tmp_path / "warmup" / "model")
-    assert student_of(load_recipe("quickstart_cpu", [*overrides, "teach.student.model=own"])).model == "own"
-    assert student_of(load_recipe("quickstart_cpu", overrides[:2])).model is None
+def test_the_number_of_replicas_is_that_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[bool, int | None, int]] = []
+    monkeypatch.setattr(ray_engine, "check_replicas", lambda *arguments: asked.append(arguments) or 5)
+    settings = changed(composed("quickstart_cpu"), "generation.replicas=3")
+    assert ray_engine.RayReplicas(settings, Served(model="m"), {"tensor_parallel_size": 2}).count() == 5
+    assert asked == [(True, 3, 2)]
 
 
-# --- what is leant on in Ray and vLLM ---------------------------------------------------------------------------------
+# --- what we rely on in Ray and vLLM ----------------------------------------------------------------------------------
 
 
 def test_ray_data_takes_the_settings_and_gives_the_columns() -> None:
@@ -91,7 +83,7 @@ def test_ray_data_takes_the_settings_and_gives_the_columns() -> None:
     assert ray_engine.ERROR in inspect.getsource(inspect.getmodule(vLLMEngineWrapper))  # pyright: ignore[reportArgumentType]
 
 
-def test_an_engine_that_dies_takes_its_process_along_for_ray_to_start_it_again() -> None:
+def test_an_engine_that_dies_ends_its_process_and_ray_starts_another() -> None:
     from ray.llm._internal.batch.stages.vllm_engine_stage import vLLMEngineStageUDF
     from ray.llm._internal.common.errors import VLLM_FATAL_ERRORS
     from vllm.v1.engine.exceptions import EngineDeadError
@@ -103,13 +95,13 @@ def test_an_engine_that_dies_takes_its_process_along_for_ray_to_start_it_again()
 def test_vllm_has_the_arguments_of_the_recipes_engine() -> None:
     from vllm import AsyncEngineArgs
 
-    from gsr_rl.settings.sections import engine_arguments
-
-    assert set(engine_arguments(load_recipe("quickstart_cpu"), 100)) <= {one.name for one in fields(AsyncEngineArgs)}
+    arguments = composed("quickstart_cpu").engine_arguments(100)
+    assert set(arguments) <= {argument.name for argument in fields(AsyncEngineArgs)}
 
 
 # --- the real thing ---------------------------------------------------------------------------------------------------
 
+BACKENDS = ("process", "server", "ray")
 RECIPE = """
 defaults: [/base, /cpu, _self_]
 base_model: {model}
@@ -169,25 +161,33 @@ def done(process: "subprocess.Popen[str]") -> str:
 
 def engine_of(process: "subprocess.Popen[str]") -> psutil.Process | None:
     """The process in which vLLM computes, below a replica."""
-    names = {one: one.name() for one in psutil.Process(process.pid).children(recursive=True)}
-    return next((one for one, name in names.items() if name.startswith("VLLM::EngineCor")), None)
+    names = {child: child.name() for child in psutil.Process(process.pid).children(recursive=True)}
+    return next((child for child, name in names.items() if name.startswith("VLLM::EngineCor")), None)
 
 
-def test_the_rows_are_those_of_a_server_and_a_replica_may_die(folder: Path) -> None:
-    done(gsr_rl(folder, "data", f"run_dir={folder}/local"))
-    done(gsr_rl(folder, "data", f"run_dir={folder}/ray"))
-    done(gsr_rl(folder, "teach", f"run_dir={folder}/local"))
+def answers(journal: Path) -> int:
+    """How many answers are in a journal; its other rows tell which weights gave them."""
+    lines = journal.read_text().splitlines() if journal.exists() else []
+    return sum("text" in json.loads(line) for line in lines)
+
+
+def test_the_rows_of_all_backends_are_the_same_and_a_replica_may_die(folder: Path) -> None:
+    for backend in BACKENDS:
+        done(gsr_rl(folder, "data", f"run_dir={folder}/{backend}"))
+    for backend in ("process", "server"):
+        done(gsr_rl(folder, "teach", f"run_dir={folder}/{backend}", f"generation.backend={backend}"))
     with tempfile.TemporaryDirectory(prefix="ray-") as short:  # sockets have short names
-        own = f"+ray_kwargs.ray_init._temp_dir={short}"
-        process = gsr_rl(folder, "teach", f"run_dir={folder}/ray", "teach.engine=ray", "teach.replicas=1", own)
+        overrides = ["generation.backend=ray", "generation.replicas=1", f"+ray_kwargs.ray_init._temp_dir={short}"]
+        process = gsr_rl(folder, "teach", f"run_dir={folder}/ray", *overrides)
         journal = folder / "ray" / "teach" / "answers.jsonl"
-        while not (journal.exists() and journal.stat().st_size) and process.poll() is None:
+        while answers(journal) == 0 and process.poll() is None:
             time.sleep(0.05)
-        assert len(journal.read_text().splitlines()) < 16 * 3  # in the middle of the candidates
+        assert answers(journal) < 16 * 3  # in the middle of the candidates
         engine = engine_of(process)
         assert engine is not None
         engine.kill()
         done(process)
-    rows = {name: read_sft_rows(folder / name / "teach" / "train.parquet") for name in ("local", "ray")}
-    assert rows["ray"] == rows["local"] and len(rows["ray"]) > 16
-    assert len(journal.read_text().splitlines()) == 16 * (3 + 1 + 1)
+    rows = {path.name: read_sft_rows(path / "teach" / "train.parquet") for path in map(folder.joinpath, BACKENDS)}
+    assert rows["ray"] == rows["server"] == rows["process"] and len(rows["ray"]) > 16
+    for backend in BACKENDS:
+        assert answers(folder / backend / "teach" / "answers.jsonl") == 16 * (3 + 1 + 1)

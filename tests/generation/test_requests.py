@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gsr_rl.generation.requests import Answer, Request, read_answer, split_thinking
+from gsr_rl.generation.requests import Answer, Request, Tally, answer_of, read_answer, split_thinking
 
 MESSAGES = [{"role": "user", "content": "What is 1 + 1?"}]
 REQUEST = Request("direct", "m", MESSAGES, {"temperature": 0.6, "max_tokens": 9}, index=1, run_seed=2)
@@ -24,7 +24,7 @@ def test_a_request_s_body_is_that_of_the_api() -> None:
     assert 0 <= seed < 2**31 and seed != tokens.body()["seed"]
 
 
-def test_whatever_the_answer_depends_on_changes_key_and_seed() -> None:
+def test_everything_that_the_answer_depends_on_changes_key_and_seed() -> None:
     others = [
         replace(REQUEST, kind="refine"),
         replace(REQUEST, model="n"),
@@ -33,8 +33,8 @@ def test_whatever_the_answer_depends_on_changes_key_and_seed() -> None:
         replace(REQUEST, index=0),
         replace(REQUEST, run_seed=0),
     ]
-    assert len({one.key for one in [REQUEST, *others]}) == 7
-    assert len({one.body()["seed"] for one in [REQUEST, *others]}) == 7
+    assert len({request.key for request in [REQUEST, *others]}) == 7
+    assert len({request.body()["seed"] for request in [REQUEST, *others]}) == 7
     same = replace(REQUEST, parameters={"max_tokens": 9, "temperature": 0.6})
     assert (same.key, same.body()["seed"]) == (REQUEST.key, REQUEST.body()["seed"])
 
@@ -97,3 +97,23 @@ def test_what_was_joined_splits_again(thinking: str, text: str) -> None:
     thinking, text = thinking.strip().replace("<think>", ""), text.strip()
     if thinking and "</think>" not in thinking:
         assert split_thinking(Answer(text, thinking.strip()).whole) == (thinking.strip(), text)
+
+
+def test_an_engine_s_answer_is_that_of_a_server() -> None:
+    """A server splits thinking off chat messages, and leaves what follows token ids as it is."""
+    text = "<think>hm</think>two"
+    assert answer_of(REQUEST, text, True, 7, 3) == Answer("two", "hm", True, 7, 3)
+    assert answer_of(replace(REQUEST, prompt=[5, 6]), text, False, 7, 3) == Answer(text, "", False, 7, 3)
+
+
+def test_what_the_journal_keeps_of_an_answer() -> None:
+    row = REQUEST.row(Answer("2", "hm", True, 7, 3))
+    about = {"kind": "direct", "model": "m"}
+    assert row == {**about, "text": "2", "thinking": "hm", "cut_off": True, "prompt_tokens": 7, "tokens": 3}
+
+
+def test_a_tally() -> None:
+    tally = Tally()
+    for answer in (Answer("2", prompt_tokens=7, tokens=3), Answer("", "hm", prompt_tokens=7, tokens=9)):
+        tally.add(answer)
+    assert tally == Tally(answered=2, blank=1, prompt_tokens=14, tokens=12)

@@ -1,4 +1,4 @@
-"""Scores of a reward model: the request, and what its server says."""
+"""Scores of a reward model: the request, and the responses of its server."""
 
 import json
 
@@ -52,24 +52,24 @@ def test_what_is_no_score_is_refused(data: object, said: str) -> None:
 
 
 @pytest.mark.parametrize("broken", [b"", b"<html>", b"{}", b'{"data": []}', body([]), body("AAAA"), body(None)])
-def test_what_may_be_the_server_s_fault_is_tried_again(broken: bytes) -> None:
+def test_a_body_that_may_be_the_server_s_fault_can_be_retried(broken: bytes) -> None:
     with pytest.raises(ValueError, match="a body that is no score"):
         read_score("rm", broken)
 
 
 def test_the_pooling_api_is_beside_v1() -> None:
-    served = Served(["http://a:1/v1", "http://b/rm/v1/", "http://c"], "rm", "K", 1, 1.0, 1.0, None, None, {}, {})
+    served = Served(urls=["http://a:1/v1", "http://b/rm/v1/", "http://c"], model="rm")
     assert at_root(served).urls == ["http://a:1", "http://b/rm", "http://c"]
 
 
 def test_vllm_takes_the_request() -> None:
-    """The pooling API of vLLM's server knows every key, and its answer has the form that is read."""
+    """The pooling API of vLLM's server has every key, and its answers have the form that we read."""
     from vllm.entrypoints.pooling.pooling.api_router import router
     from vllm.entrypoints.pooling.pooling.protocol import PoolingChatRequest, PoolingResponseData
 
-    asked = Scorer("rm", PromptSet()).request("1 + 1?", "2").body()
-    assert set(asked) <= set(PoolingChatRequest.model_fields)
-    assert PoolingChatRequest(**asked).use_activation is False
+    body = Scorer("rm", PromptSet()).request("1 + 1?", "2").body()
+    assert set(body) <= set(PoolingChatRequest.model_fields)
+    assert PoolingChatRequest(**body).use_activation is False
     assert "/pooling" in {route.path for route in router.routes}
     assert set(PoolingResponseData.model_fields) == {"index", "object", "data"}
 

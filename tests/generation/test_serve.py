@@ -16,17 +16,17 @@ from gsr_rl.errors import UsageError
 from gsr_rl.generation import serve
 from gsr_rl.settings.served import Served
 
-# Becomes healthy at the third question, with a process of its own beside it.
+# Becomes healthy at the third request, with a process of its own beside it.
 STAND_IN = """
 import http.server, subprocess, sys
 child = subprocess.Popen(["sleep", "600"])
 print(child.pid, flush=True)
-asked = [0]
+seen = [0]
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        asked[0] += 1
-        self.send_response(200 if asked[0] > 2 and self.path == "/health" else 503)
+        seen[0] += 1
+        self.send_response(200 if seen[0] > 2 and self.path == "/health" else 503)
         self.end_headers()
 
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
@@ -39,13 +39,12 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def local(**changes: Any) -> Served:
-    values = {"urls": [], "model": "m", "api_key_env": "K", "concurrency": 1, "timeout_s": 1.0, "retry_s": 1.0}
-    settings: dict[str, Any] = {**values, "price_in": None, "price_out": None, "extra_body": {}, "engine": {}}
-    return Served(**(settings | changes))
+    values: dict[str, Any] = {"model": "m", "concurrency": 1, "timeout_s": 1.0}
+    return Served(**(values | changes))
 
 
 def gone(pid: int) -> bool:
-    """Within half a minute; nobody may be there to collect it."""
+    """Whether a process ends within half a minute. Nobody may be there to collect it."""
     deadline = time.monotonic() + 30
     while psutil.pid_exists(pid) and time.monotonic() < deadline:
         with suppress(psutil.NoSuchProcess):
@@ -63,7 +62,7 @@ def test_urls_are_taken_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_a_server_serves_until_the_block_ends_however_it_ends(tmp_path: Path, stand_in: None, fails: bool) -> None:
+def test_a_server_serves_until_the_block_ends_in_any_way(tmp_path: Path, stand_in: None, fails: bool) -> None:
     log = tmp_path / "deep" / "llm.log"
     try:
         with serve.at_urls(local(), {}, log) as served:
@@ -77,8 +76,8 @@ def test_a_server_serves_until_the_block_ends_however_it_ends(tmp_path: Path, st
                 raise ZeroDivisionError
     except ZeroDivisionError:
         assert fails
-    with socket.socket() as one:
-        assert one.connect_ex(("127.0.0.1", port)) != 0
+    with socket.socket() as client:
+        assert client.connect_ex(("127.0.0.1", port)) != 0
     assert gone(int(log.read_text().split("\n")[0]))
 
 
@@ -92,7 +91,7 @@ def test_a_server_that_ends_at_its_start_is_named_with_its_log(tmp_path: Path, m
     assert "no such model" in log.read_text()
 
 
-# --- what is leant on in vLLM -----------------------------------------------------------------------------------------
+# --- what we rely on in vLLM ------------------------------------------------------------------------------------------
 
 ENGINE = {"max_model_len": 512, "enforce_eager": True, "block_size": 32, "gpu_memory_utilization": 0.9, "dtype": None}
 

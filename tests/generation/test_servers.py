@@ -1,4 +1,4 @@
-"""The client of OpenAI-compatible servers against one on a real socket that fails as real ones do."""
+"""The client of OpenAI-compatible servers, against a server on a real socket that fails as real servers do."""
 
 import asyncio
 import email.utils
@@ -24,8 +24,8 @@ from scripted_server import (
 )
 
 from gsr_rl.errors import UsageError
-from gsr_rl.generation import servers as endpoints
-from gsr_rl.generation.generate import Ask, for_all
+from gsr_rl.generation import servers
+from gsr_rl.generation.generate import Ask, Job, ask_servers, usage
 from gsr_rl.generation.journal import Journal
 from gsr_rl.generation.requests import Answer, Request
 from gsr_rl.generation.servers import REQUEST_TRIES, check_servers
@@ -42,10 +42,6 @@ def served(*urls: str, **changes: Any) -> Served:
         "concurrency": 8,
         "timeout_s": 20.0,
         "retry_s": 0.01,
-        "price_in": None,
-        "price_out": None,
-        "extra_body": {},
-        "engine": {},
     }
     return Served(**(values | changes))
 
@@ -55,9 +51,9 @@ def requests(n: int, kind: str = "direct") -> Iterator[Request]:
 
 
 def expected(n: int) -> list[str]:
-    """What the server's function says, worked out without the client."""
-    texts = [json.loads(of_messages_and_seed(request.body()).body) for request in requests(n)]
-    return [one["choices"][0]["message"]["content"] for one in texts]
+    """The server's texts, worked out without the client."""
+    bodies = [json.loads(of_messages_and_seed(request.body()).body) for request in requests(n)]
+    return [body["choices"][0]["message"]["content"] for body in bodies]
 
 
 @pytest.fixture
@@ -70,7 +66,7 @@ def ask_all(server: Served, journal: Journal, requests: Iterable[Request]) -> li
     async def work(ask: Ask, request: Request) -> Answer:
         return await ask(request)
 
-    return for_all(server, journal, requests, work, what="test")
+    return ask_servers(server, journal, Job("test", requests, work))
 
 
 def texts(server: Served, journal: Journal, n: int) -> list[str]:
@@ -83,7 +79,7 @@ def test_answers_come_in_the_order_of_the_requests_and_are_asked_for_once(journa
         assert server.peak == 8
         assert texts(served(server.url), journal, 120) == expected(120)
         assert (server.seen, len(journal)) == (120, 120)
-    assert texts(served("http://127.0.0.1:1/v1"), journal, 120) == expected(120)  # nothing is owed
+    assert texts(served("http://127.0.0.1:1/v1"), journal, 120) == expected(120)  # nothing is pending
 
 
 def test_token_ids_go_to_the_other_path(journal: Journal) -> None:
@@ -105,36 +101,36 @@ def test_nothing_is_lost_or_doubled_when_calls_fail(journal: Journal) -> None:
     assert len(journal) == n == len(journal.path.read_text().splitlines())
 
 
-def test_work_is_spread_and_that_of_a_server_that_is_down_goes_to_the_others(
+def test_work_is_spread_and_a_server_that_is_down_leaves_its_work_to_the_others(
     journal: Journal, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with ScriptedServer(delay=0.005) as one, ScriptedServer(delay=0.005) as two:
+    with ScriptedServer(delay=0.005) as first, ScriptedServer(delay=0.005) as second:
         with ScriptedServer(lambda _: error(503, "loading")) as bad:
-            assert texts(served(one.url, two.url, bad.url, concurrency=4), journal, 200) == expected(200)
-        assert one.answered + two.answered == 200
-        assert min(one.answered, two.answered) > 60
-        assert max(one.peak, two.peak) <= 4
-        assert bad.seen < 60  # set aside after ten in a row, and then tried by one at a time
-    assert "fails (503 loading); set aside for" in capfd.readouterr().err
+            assert texts(served(first.url, second.url, bad.url, concurrency=4), journal, 200) == expected(200)
+        assert first.answered + second.answered == 200
+        assert min(first.answered, second.answered) > 60
+        assert max(first.peak, second.peak) <= 4
+        assert bad.seen < 60  # suspended after ten failures in a row, and then tried by single requests
+    assert "fails (503 loading); suspended for" in capfd.readouterr().err
 
 
-def test_while_all_are_down_it_goes_on_trying(journal: Journal, capfd: pytest.CaptureFixture[str]) -> None:
+def test_while_all_servers_are_down_requests_are_retried(journal: Journal, capfd: pytest.CaptureFixture[str]) -> None:
     started = time.monotonic()
     with ScriptedServer(
         lambda body: error(500, "hm") if time.monotonic() < started + 0.6 else of_messages_and_seed(body)
     ) as server:
         assert texts(served(server.url), journal, 30) == expected(30)
     err = capfd.readouterr().err
-    assert "it is the last one, so that all wait" in err and "answers again" in err
+    assert "no other server is left, so all requests wait" in err and "answers again" in err
 
 
 @pytest.mark.parametrize("as_date", [False, True])
-def test_what_a_busy_server_asks_for_is_honoured(journal: Journal, as_date: bool) -> None:
+def test_the_time_that_a_busy_server_asks_for_is_honoured(journal: Journal, as_date: bool) -> None:
     at: list[float] = []
 
     def handler(body: Body) -> Act:
         at.append(time.time())
-        # A date has whole seconds alone.
+        # A date has whole seconds only.
         later = email.utils.formatdate(int(at[0]) + 2, usegmt=True) if as_date else "1"
         return error(429, "slow down", retry_after=later) if len(at) == 1 else of_messages_and_seed(body)
 
@@ -144,25 +140,25 @@ def test_what_a_busy_server_asks_for_is_honoured(journal: Journal, as_date: bool
     assert at[1] >= (int(at[0]) + 2 if as_date else at[0] + 1)
 
 
-def test_the_same_request_from_two_sides_is_one(journal: Journal) -> None:
+def test_equal_requests_of_several_items_are_sent_once(journal: Journal) -> None:
     async def work(ask: Ask, n: int) -> list[str]:
         answers = await asyncio.gather(*(ask(request) for request in requests(2)))
         return [answer.text for answer in answers]
 
     with ScriptedServer(delay=0.05) as server:
-        assert for_all(served(server.url), journal, range(3), work, what="test") == [expected(2)] * 3
+        assert ask_servers(served(server.url), journal, Job("test", range(3), work)) == [expected(2)] * 3
         assert server.seen == 2
 
 
-def test_requests_may_hang_on_answers(journal: Journal) -> None:
-    """As refinements do on candidates: each item goes on as soon as its own answers are in."""
+def test_requests_may_depend_on_answers(journal: Journal) -> None:
+    """Refinements depend on candidates: each item goes on as soon as its own answers are in."""
 
     async def work(ask: Ask, request: Request) -> str:
         first = await ask(request)
         return (await ask(Request("refine", MODEL, [{"role": "user", "content": first.text}]))).text
 
     with ScriptedServer() as server:
-        results = for_all(served(server.url), journal, requests(5), work, what="test", total=5)
+        results = ask_servers(served(server.url), journal, Job("test", requests(5), work, total=5))
         assert server.seen == 10
     assert [row["kind"] for row in journal.rows()].count("refine") == 5
     bodies = [Request("refine", MODEL, [{"role": "user", "content": text}]).body() for text in expected(5)]
@@ -185,7 +181,7 @@ def test_items_are_taken_when_there_is_room(journal: Journal) -> None:
     assert max(ahead) <= 2 * 5 + 1
 
 
-# --- what stops it ----------------------------------------------------------------------------------------------------
+# --- what stops a job -------------------------------------------------------------------------------------------------
 
 
 def stopped(server: Served, journal: Journal, n: int = 20) -> str:
@@ -195,18 +191,18 @@ def stopped(server: Served, journal: Journal, n: int = 20) -> str:
     return str(raised.value)
 
 
-def test_a_refused_request_stops_it_and_what_was_answered_stays(journal: Journal) -> None:
+def test_a_refused_request_stops_the_job_and_what_was_answered_stays(journal: Journal) -> None:
     def handler(body: Body) -> Act:
         refused = body["messages"][0]["content"] == "15?"
         return error(400, "the prompt is\ntoo long") if refused else of_messages_and_seed(body)
 
     with ScriptedServer(handler) as server:
         said = stopped(served(server.url, concurrency=1), journal)
-        assert said == f"{server.url}: 400 the prompt is too long; mend the request or the server"
+        assert said == f"{server.url}: 400 the prompt is too long; fix the request or the server"
         assert len(journal) >= 14
         server.handler = of_messages_and_seed
         assert texts(served(server.url), journal, 20) == expected(20)
-        assert server.seen <= 22  # the refused one twice, and one that was under way then
+        assert server.seen <= 22  # the refused request twice, and a request that was in flight then
 
 
 def test_a_wrong_key_is_named_by_its_variable_and_never_shown(
@@ -227,7 +223,7 @@ def test_a_wrong_key_is_named_by_its_variable_and_never_shown(
 def test_a_request_that_always_fails_is_given_up_and_the_others_are_done(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoints, "LONGEST_RETRY_S", 0.01)
+    monkeypatch.setattr(servers, "LONGEST_RETRY_S", 0.01)
 
     def handler(body: Body) -> Act:
         return error(500, "boom") if body["messages"][0]["content"] == "0?" else of_messages_and_seed(body)
@@ -235,27 +231,27 @@ def test_a_request_that_always_fails_is_given_up_and_the_others_are_done(
     with ScriptedServer(handler) as server:
         said = stopped(served(server.url), journal, 300)
         assert said == (
-            f"test: 1 requests failed time and again, one at {server.url}: 500 boom; "
-            "mend the server; the same command asks for these alone"
+            f"test: 1 requests failed time and again, one of them at {server.url}: 500 boom; "
+            "fix the server; the same command asks for these requests alone"
         )
-        asked = times_asked(server.bodies)
-        assert sorted(asked.values())[-2:] == [1, REQUEST_TRIES]
+        times = times_asked(server.bodies)
+        assert sorted(times.values())[-2:] == [1, REQUEST_TRIES]
         assert len(journal) == 299
 
 
 @pytest.mark.parametrize("text", ["", None])
-def test_answers_without_text_stop_it_if_all_are(journal: Journal, text: str | None) -> None:
+def test_answers_stop_the_job_if_none_has_a_text(journal: Journal, text: str | None) -> None:
     with ScriptedServer(lambda _: completion(text)) as server:
         for n in (3, 100):
             said = stopped(served(server.url), journal, n)
             assert said.startswith(f"{server.url}: no answer of toy has a text; raise its max_tokens")
             assert str(journal.path) in said
-        # the first start's, the 32 after which the second stops, and the others on their way: two for each of 8 places
+        # 3 of the first start, 32 after which the second stops, and those in flight: two for each of 8 slots
         assert len(journal) <= 3 + 32 + (2 * 8 - 1)
 
 
 def test_some_answers_without_text_are_answers(journal: Journal) -> None:
-    """Asked for three times where the model seems to have stopped at once; where it was cut off, that is that."""
+    """Asked for three times if the model seems to have stopped at once, and once if it was cut off."""
 
     def handler(body: Body) -> Act:
         content = body["messages"][0]["content"]
@@ -278,8 +274,8 @@ def test_some_answers_without_text_are_answers(journal: Journal) -> None:
 
 
 def test_servers_that_answer_and_have_the_model_pass() -> None:
-    with ScriptedServer(models=("other", MODEL)) as one, ScriptedServer() as two:
-        check_servers(served(one.url, f"{two.url}/"), "teach.llm")
+    with ScriptedServer(models=("other", MODEL)) as first, ScriptedServer() as second:
+        check_servers(served(first.url, f"{second.url}/"), "teach.llm")
 
 
 def test_a_server_that_is_not_there(journal: Journal) -> None:
@@ -289,7 +285,7 @@ def test_a_server_that_is_not_there(journal: Journal) -> None:
         with pytest.raises(UsageError) as raised:
             check_servers(served(server.url, url), "teach.llm")
     assert str(raised.value).startswith(f"{url}: does not answer (")
-    assert str(raised.value).endswith("); start the server, or mend teach.llm.urls")
+    assert str(raised.value).endswith("); start the server, or fix teach.llm.urls")
 
 
 def test_a_model_that_is_not_served() -> None:
@@ -301,27 +297,25 @@ def test_a_model_that_is_not_served() -> None:
 def test_a_url_without_its_end() -> None:
     with ScriptedServer() as server, pytest.raises(UsageError) as raised:
         check_servers(served(server.url.removesuffix("/v1")), "teach.llm")
-    assert "404 no /models here; give the base URL, which mostly ends in /v1" in str(raised.value)
+    assert "404 no /models here; give the base URL, which usually ends in /v1" in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"urls": ["localhost:8000"]}, "teach.llm.urls=localhost:8000: must be base URLs such as http://host:8000/v1"),
-        ({"urls": [f"http://me:{KEY}@host/v1"]}, "teach.llm.urls=...: must be without user and password"),
-        ({"model": None, "urls": ["http://a/v1"]}, "teach.llm.model=None: must be set beside teach.llm.urls"),
-        ({"concurrency": 0}, "teach.llm.concurrency=0: must be from 1 to 1000 requests"),
-        ({"timeout_s": 0.0}, "teach.llm.timeout_s=0.0: must be above 0 seconds"),
-        ({"price_out": -1.0}, "teach.llm.price_out=-1.0: must be null, or from 0"),
-    ],
-)
-def test_settings_that_cannot_be_used(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError) as raised:
-        served(**changes).check("teach.llm")
-    assert str(raised.value).startswith(said) and KEY not in str(raised.value)
+# --- what was used ----------------------------------------------------------------------------------------------------
 
 
-def test_cost() -> None:
-    # 2 million tokens in at 0.5 dollars a million and 100,000 out at 20.
-    assert served(price_in=0.5, price_out=20.0).cost(2_000_000, 100_000) == pytest.approx(3.0)
-    assert served(price_in=0.5).cost(1, 1) is None
+def test_usage_by_model(journal: Journal) -> None:
+    journal.write([("weights of toy", {"weights": "w"})])  # not an answer
+    with ScriptedServer(models=("toy", "free")) as server:
+        texts(served(server.url), journal, 5)
+        ask_all(
+            served(server.url, model="free"), journal, [Request("score", "free", [{"role": "user", "content": "?"}])]
+        )
+    prices = {"price_in": 100.0, "price_out": 1000.0}
+    used = usage(
+        journal, {"toy": served(server.url, **prices), "free": served(server.url), "unused": served(server.url)}
+    )
+    assert used == {
+        # 50 tokens in at 100 dollars a million and 15 out at 1000 are 2 cents.
+        "toy": {"answers": 5, "tokens in": 50, "tokens out": 15, "dollars": 0.02},
+        "free": {"answers": 1, "tokens in": 10, "tokens out": 3},
+    }

@@ -14,6 +14,7 @@ from verl.workers.config import FSDPEngineConfig
 from verl.workers.config.rollout import AgentLoopConfig, RolloutConfig
 
 from gsr_rl.settings.recipes import recipes_dir
+from gsr_rl.settings.settings import Recipe
 
 
 def verl_config(name: str) -> dict[str, Any]:
@@ -45,10 +46,6 @@ def is_known(key: tuple[str, ...], schema: Any) -> bool:
     return True
 
 
-OURS_AT_THE_ROOT = {
-    "defaults", "base_model", "run_dir", "skip_stages", "recipe", "problems", "warmup", "teach", "eval", "gsr", "sft",
-    "variants", "benchmarks", "tokenizer",
-}  # fmt: skip
 # Fields of verl's dataclasses that its YAML leaves out.
 NOT_IN_VERL_S_YAML = {
     ("actor_rollout_ref", "rollout", "agent", "agent_loop_manager_class"): AgentLoopConfig,
@@ -61,7 +58,7 @@ OURS_UNDER_SFT = {("data", "gsr_prompts")}
 
 def test_keys_that_verl_s_yaml_leaves_out_are_fields_of_its_dataclasses() -> None:
     for key, section in NOT_IN_VERL_S_YAML.items():
-        assert key[-1] in {one.name for one in fields(section)}
+        assert key[-1] in {field.name for field in fields(section)}
 
 
 @pytest.mark.parametrize("name", ["base.yaml", "cpu.yaml", "puzzle.yaml"])
@@ -70,7 +67,9 @@ def test_the_keys_that_our_recipes_set_are_verl_s(name: str) -> None:
     assert isinstance(values, dict)
     ray_init = values.pop("ray_kwargs", {}).get("ray_init", {})
     assert set(ray_init) <= set(inspect.signature(ray.init).parameters)
-    rl = {key: value for key, value in values.items() if key not in OURS_AT_THE_ROOT}
+    ours = {key: value for key, value in values.items() if key in Recipe.model_fields}
+    assert [key for key in leaves(ours) if not is_known(key, Recipe.defaults())] == []
+    rl = {key: value for key, value in values.items() if key not in {"defaults", "sft", *Recipe.model_fields}}
     schema = verl_config("ppo_trainer")
     unknown = [key for key in leaves(rl) if not is_known(key, schema)]
     sft_schema = verl_config("sft_trainer_engine")
