@@ -55,7 +55,7 @@ trainer:
   test_freq: 2
 """
 
-# Half of all responses are right, whatever they say, and no two of a group are rewarded alike.
+# Half of all responses are right, whatever their text, and no two of a group get the same reward.
 REWARD = """
 import zlib
 
@@ -78,7 +78,7 @@ def command(*arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model, a reward and a recipe of one's own, and the chain run from them to the end."""
+    """A tiny model, a reward function and a recipe, and the chain run with them to the end."""
     folder = tmp_path_factory.mktemp("end-to-end")
     tokenizer = tiny_tokenizer()
     torch.manual_seed(0)
@@ -126,7 +126,7 @@ def test_sft_lowers_the_loss_and_changes_the_weights(folder: Path) -> None:
 
 
 def test_a_training_that_cannot_save_ends(folder: Path) -> None:
-    """As on a full disk. verl 0.9.1 itself waits for ever, in W&B, once its SFT trainer has failed."""
+    """A checkpoint cannot be written, as on a full disk. By itself verl 0.9.1 then waits for ever in W&B."""
     run, rows = folder / "cannot-save", folder / "run" / "teach" / "train.parquet"
     (run / "sft" / "checkpoints").mkdir(parents=True)
     for step in (1, 2):
@@ -136,6 +136,8 @@ def test_a_training_that_cannot_save_ends(folder: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
     assert "FileExistsError" in done.stdout + done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("gsr-rl: verl's SFT trainer ended with exit code ") and last.endswith("its log is above")
     assert not (run / "sft" / "model").exists()
 
 
@@ -168,7 +170,7 @@ def test_validation_reports_the_gap_of_its_episodes(folder: Path) -> None:
     for step in (0, 2):
         episodes = read_episodes(folder / "run" / "train" / "validation" / f"episodes_{step}.jsonl")
         assert len(episodes) == 4
-        assert all(len(one.candidates) == K and len(one.refinements) == 1 for one in episodes)
+        assert {(len(episode.candidates), len(episode.refinements)) for episode in episodes} == {(K, 1)}
         gap = summarize(episodes)["pair_sums"]["refinement_gap"]
         assert train[step]["gsr/val/pair_sums/refinement_gap"] == pytest.approx(gap)
 
@@ -193,14 +195,14 @@ def test_tensorboard_holds_the_same_figures(folder: Path) -> None:
     train = metrics(folder / "run" / "train" / "metrics.jsonl")
     events = EventAccumulator(str(folder / "run" / "train" / "tensorboard")).Reload()
     for key in ("gsr/train/refinement/reward", "gsr/val/pair_sums/refinement_gap"):
-        assert {one.step: pytest.approx(one.value) for one in events.Scalars(key)} == {
+        assert {event.step: pytest.approx(event.value) for event in events.Scalars(key)} == {
             step: row[key] for step, row in train.items() if key in row
         }
 
 
 @pytest.mark.parametrize(("refine_weight", "refinements"), [(0.0, 0), (1.0, PROMPTS * M)])
 def test_resume_with_one_stage_alone(folder: Path, refine_weight: float, refinements: int) -> None:
-    """From the checkpoint of step 1, the second step is done anew with one stage's loss alone."""
+    """From the checkpoint of step 1, the second step is repeated with the loss of one stage alone."""
     run = folder / f"weight-{refine_weight:g}"
     first = folder / "run" / "train" / "checkpoints" / "global_step_1"
     gsr_rl(
@@ -225,9 +227,17 @@ def test_resume_with_one_stage_alone(folder: Path, refine_weight: float, refinem
 
 
 def test_eval_and_report(folder: Path) -> None:
-    gsr_rl(folder, "eval", "eval.name=grpo", f"eval.model={folder}/run/model")
-    episodes = read_episodes(folder / "run" / "episodes" / "grpo.jsonl")
+    evaluation = ("eval", "eval.name=grpo", f"eval.model={folder}/run/model")
+    out = gsr_rl(folder, *evaluation)
+    assert "gsr-rl eval: 4 problems with their repeats, 0 of them are done already" in out
+    assert out.splitlines()[-1].split()[:3] == ["macro", str(K), "4"]
+    path = folder / "run" / "episodes" / "grpo.jsonl"
+    episodes = read_episodes(path)
     assert len(episodes) == 4
+    assert all(response.n_tokens for episode in episodes for response in (*episode.candidates, *episode.refinements))
+    assert json.loads(path.with_suffix(".metrics.json").read_text())["pair_sums"]["n"] == 4
+    assert "4 of them are done already" in gsr_rl(folder, *evaluation)  # from the journal alone
+    assert read_episodes(path) == episodes
     command("report", f"{folder}/run")
     (stage,) = json.loads((folder / "run" / "report.json").read_text())["stages"]
     figures = summarize(episodes)["pair_sums"]
