@@ -3,91 +3,20 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
+from plans import ONE, PROMPTS, TWO, Model, access, plan, played, texts
 
-from gsr_rl.episode import Episode, Problem
+from gsr_rl.episode import Problem
 from gsr_rl.errors import UsageError
-from gsr_rl.generation.generate import Job
-from gsr_rl.generation.journal import Journal
-from gsr_rl.generation.plan import (
-    ModelAccess,
-    Plan,
-    PlanItem,
-    missing,
-    plan_items,
-    planned_episodes,
-    sample_pools,
-)
+from gsr_rl.generation.plan import PlanItem
 from gsr_rl.generation.requests import Answer, Request
 from gsr_rl.generation.scores import Scorer
 from gsr_rl.metrics.all_metrics import evaluate
-from gsr_rl.prompts import PromptSet, encode_prompt, shown_order, shuffled_order
+from gsr_rl.prompts import encode_prompt, shown_order, shuffled_order
 from gsr_rl.settings.evaluation import Design
-
-PROMPTS = PromptSet(direct="{problem} Box it.", refine="{problem}\n{candidates}\nBetter?", candidate="{index}: {text}")
-ONE, TWO = Problem("1", "toy", "What is 1 + 1?", "2"), Problem("2", "toy", "What is 1 + 2?", "3")
-
-
-def access(name: str = "m", tokenizer: Any = None, by_tokens: bool = False, max_tokens: int = 1000) -> ModelAccess:
-    return ModelAccess(
-        name=name,
-        prompts=PROMPTS,
-        tokenizer=tokenizer,
-        by_tokens=by_tokens,
-        max_tokens=max_tokens,
-        chat_kwargs={},
-        candidate={"max_tokens": 5},
-        refinement={"max_tokens": 9},
-    )
-
-
-def plan(design: Design, model: ModelAccess | None = None, refiner: ModelAccess | None = None) -> Plan:
-    model = model or access()
-
-    def judge(problem: Problem, text: str) -> bool:
-        return f"{{{problem.gold}}}" in text
-
-    return Plan(design=design, model=model, refiner=refiner or model, judge=judge, seed=7)
-
-
-class Model:
-    """Answers each request with a text of its own, "kind/index/number \\boxed{number}", and keeps the requests."""
-
-    def __init__(self, says: Callable[[Request], Awaitable[Answer]] | None = None) -> None:
-        self.requests: list[Request] = []
-        self.answers: dict[str, Answer] = {}
-        self._says = says
-
-    async def ask(self, request: Request) -> Answer:
-        if request.key not in self.answers:
-            self.requests.append(request)
-            number = len(self.requests)
-            says = Answer(f"{request.kind}/{request.index}/{number} \\boxed{{{number}}}", tokens=number)
-            self.answers[request.key] = await self._says(request) if self._says else says
-        await asyncio.sleep(0)
-        return self.answers[request.key]
-
-    async def journal(self, request: Request) -> Answer:
-        return self.answers[request.key]
-
-    def requests_for(self, kind: str) -> list[Request]:
-        return [request for request in self.requests if request.kind == kind]
-
-
-def played(plan: Plan, item: PlanItem, k: int, model: Model | None = None) -> tuple[Model, list[Episode]]:
-    """Ask for everything, then make the episodes of the answers."""
-    model = model or Model()
-    asyncio.run(plan.generate(model.ask, item))
-    return model, asyncio.run(plan.episodes(model.journal, item, k))
-
-
-def texts(responses: Sequence[Any]) -> list[str]:
-    return [response.text for response in responses]
 
 
 def test_the_first_k_of_the_pool_are_refined_and_the_rest_are_extra() -> None:
@@ -285,69 +214,3 @@ def test_a_problem_that_leaves_no_room_is_named(tokenizer: Any) -> None:
         UsageError, match=r"problem 1 of toy: .* tokens, the refinement prompt may have 10; raise actor"
     ):
         played(plan(Design([2], pool=2), access("m", tokenizer, max_tokens=10)), PlanItem(ONE), 2)
-
-
-# --- items, and a plan against a journal ------------------------------------------------------------------------------
-
-
-def test_a_control_is_among_the_first_problems_in_their_first_repeat() -> None:
-    four, two, alone = (
-        [Problem(str(i), name, "?", "1") for i in range(n)] for name, n in (("a", 4), ("b", 2), ("c", 1))
-    )
-    items = plan_items(four, repeats=2, swapped=3)
-    assert [(item.problem.id, item.repeat) for item in items] == [
-        (str(i), repeat) for i in range(4) for repeat in (0, 1)
-    ]
-    assert {item.problem.id: item.other.id for item in items if item.other} == {"0": "1", "1": "2", "2": "0"}
-    assert all(item.other is None for item in items if item.repeat)
-    assert [item.other and item.other.id for item in plan_items(two, swapped=3)] == ["1", "0"]
-    # Nobody's candidates are left for a problem that is alone.
-    assert [item.other for item in (*plan_items(alone, swapped=3), *plan_items(four, swapped=1))] == [None] * 5
-    assert [item.other for item in plan_items(four)] == [None] * 4
-
-
-def answering(model: Model) -> Any:
-    """A backend that writes the model's answers to the journal."""
-
-    def backend(journal: Journal, job: Job[Any, Any]) -> list[Any]:
-        async def ask(request: Request) -> Answer:
-            answer = await model.ask(request)
-            journal.write([(request.key, request.row(answer))])
-            return answer
-
-        async def work() -> list[Any]:
-            return [await job.work(ask, item) for item in job.items]
-
-        return asyncio.run(work())
-
-    return backend
-
-
-def test_items_that_lack_an_answer_and_the_episodes_of_the_others(tmp_path: Path) -> None:
-    small = plan(Design([2], pool=3))
-    items, model = plan_items([ONE, TWO], repeats=2, swapped=2), Model()
-    with Journal(tmp_path / "answers.jsonl") as journal:
-        assert missing(journal, items, small.generate) == items
-        answering(model)(journal, Job("test", items[:2], small.generate))
-        # The control of the first problem has asked for the candidates of the second.
-        assert missing(journal, items, small.sample) == items[3:]
-        assert missing(journal, items, small.generate) == items[2:]
-        with pytest.raises(KeyError):
-            list(planned_episodes(small, journal, items, 2))
-        rows = list(planned_episodes(small, journal, items[:2], 2))
-        assert [row.id for row in rows] == ["1", "1"] and len({texts(row.candidates)[0] for row in rows}) == 2
-        assert [len(row.swapped_refinements) for row in rows] == [1, 0]
-        (asked,) = asyncio.run(small.episodes(model.journal, items[0], 2))
-        assert rows[0] == asked
-
-
-def test_pools_are_sampled_in_the_order_of_their_requests(tmp_path: Path) -> None:
-    model = Model()
-    with Journal(tmp_path / "answers.jsonl") as journal:
-        pools = list(sample_pools(plan(Design([2], pool=3)), answering(model), journal, [ONE, TWO]))
-    assert [(pool.id, texts(pool.candidates)) for pool in pools] == [
-        (str(n + 1), [f"candidate 0/{i}/{3 * n + i + 1} \\boxed{{{3 * n + i + 1}}}" for i in range(3)])
-        for n in range(2)
-    ]
-    assert [candidate.correct for candidate in pools[0].candidates] == [False, True, False]
-    assert {request.kind for request in model.requests} == {"candidate 0"}
