@@ -30,13 +30,16 @@ def answer_to(prompt: list[int], index: int) -> str:
     ("fixture", "prompts", "episodes"),
     [
         ("tokenizer", "db9fd258e5b73d1a", "babe1ef1f2a2bd1f"),
-        ("thinking_tokenizer", "a78a0d5338046b72", "b67cfda09b5c9551"),
+        ("thinking_tokenizer", "3cf66116973b3566", "e725eb02a8352ed0"),
     ],
 )
 def test_prompts_and_episodes_are_what_they_were(
     request: pytest.FixtureRequest, fixture: str, prompts: str, episodes: str
 ) -> None:
-    """The fingerprints are those of commit 3a58b65, where the chain had an evaluation of its own beside `eval`."""
+    """The fingerprints are those of commit 3a58b65, where the chain had an evaluation of its own beside `eval`.
+
+    With the thinking template they are newer: there a response that the limit cut off in its thought was shown.
+    """
     requests: list[Request] = []
 
     async def ask(request: Request) -> Answer:
