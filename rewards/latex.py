@@ -36,8 +36,31 @@ def _expanding(template: str) -> Callable[[re.Match[str]], str]:
     return lambda match: match.expand(template)
 
 
+def _needle(pattern: str) -> str:
+    r"""A text without which an answer cannot hold the pattern, found in time: the command that it begins with, or "".
+
+    >>> _needle(r"\\num\s*\{"), _needle(r"\\lt|\\gt"), _needle(r"<=|\\le")
+    ('\\num', '\\', '')
+    """
+    starts, depth, position = [0], 0, 0
+    while position < len(pattern):
+        char = pattern[position]
+        if char == "\\":
+            position += 1
+        elif char == "[":  # a class of characters
+            position = pattern.index("]", position + 2)
+        elif char == "|" and depth == 0:
+            starts.append(position + 1)
+        depth += (char == "(") - (char == ")")
+        position += 1
+    commands = [re.compile(r"\\\\([a-zA-Z]{2,}(?![?*{]))?").match(pattern, start) for start in starts]
+    if not all(commands):
+        return ""
+    return "\\" + (commands[0][1] or "" if len(commands) == 1 and commands[0] else "")
+
+
 _REWRITES = [
-    (re.compile(pattern), _expanding(new) if isinstance(new, str) else new)
+    (_needle(pattern), re.compile(pattern), _expanding(new) if isinstance(new, str) else new)
     for pattern, new in [
         (r"^\s*\*\*(.*)\*\*\s*$", r"\1"),
         (r"\*\*", "^"),
@@ -141,8 +164,9 @@ def tidy(answer: str) -> str:
     if len(answer) > MAX_CHARS or (answer.isascii() and answer.isdigit()):
         return answer
     answer = to_latex(answer)
-    for pattern, new in _REWRITES:
-        answer = pattern.sub(new, answer)
+    for needle, pattern, new in _REWRITES:
+        if needle in answer:
+            answer = pattern.sub(new, answer)
     return _french(plain_groups(answer))
 
 
