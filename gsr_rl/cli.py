@@ -135,7 +135,16 @@ def _hold(settings: Any, held: ExitStack) -> None:
     root = str(settings.folder.root)
     if os.environ.get(LOCKED) != root:
         held.enter_context(locked(settings.folder.lock))
+        held.callback(_remove_if_empty, settings.folder)
         os.environ[LOCKED] = root
+        held.callback(os.environ.pop, LOCKED)
+
+
+def _remove_if_empty(folder: Any) -> None:
+    """A start that wrote nothing leaves no run folder."""
+    if list(folder.root.iterdir()) == [folder.lock]:
+        folder.lock.unlink()
+        folder.root.rmdir()
 
 
 def _take_redo(arguments: list[str]) -> tuple[list[str], str | None]:
@@ -172,8 +181,8 @@ def _work(name: str, settings: Any, arguments: list[str], redo: str | None, held
     records.check_earlier(settings, name)
     getattr(module, stage.check)(settings)
     _hold(settings, held)
-    records.claim(settings, name)
-    getattr(module, stage.work)(settings)
+    with records.claimed(settings, name):
+        getattr(module, stage.work)(settings)
 
 
 if __name__ == "__main__":

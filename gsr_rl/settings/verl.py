@@ -192,7 +192,6 @@ class SftTrainer(Facts):
     n_gpus_per_node: int
     total_training_steps: int | None
     total_epochs: int
-    save_freq: int | str
     experiment_name: str | None
     seed: int | None
 

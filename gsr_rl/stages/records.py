@@ -7,7 +7,8 @@ what changed and what to do. Package versions only warn.
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -67,11 +68,24 @@ def check_earlier(settings: Settings, stage: str) -> None:
         check(settings, earlier)
 
 
-def claim(settings: Settings, stage: str) -> None:
-    """Write the record of a stage before its work, so that checkpoints and journals belong to it too."""
+@contextmanager
+def claimed(settings: Settings, stage: str) -> Iterator[None]:
+    """The work of a stage, with its record written before: checkpoints and journals belong to the record too.
+
+    A stage that fails before it has written anything leaves no record.
+    """
     path = path_of(settings, stage)
-    if path is not None and not path.exists():
-        write_json(path, asdict(record_of(settings, stage)))
+    if path is None or path.exists():
+        yield
+        return
+    write_json(path, asdict(record_of(settings, stage)))
+    try:
+        yield
+    except BaseException:
+        if list(path.parent.iterdir()) == [path]:
+            path.unlink()
+            path.parent.rmdir()
+        raise
 
 
 def check(settings: Settings, stage: str) -> None:

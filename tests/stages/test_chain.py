@@ -15,9 +15,16 @@ from gsr_rl.episode import Episode, Response, write_episodes
 from gsr_rl.errors import UsageError
 from gsr_rl.report.runs import group, read_runs
 from gsr_rl.settings.compose import load_settings
+from gsr_rl.settings.settings import Settings
 from gsr_rl.settings.variants import share
 from gsr_rl.stages import chain, records
 from gsr_rl.stages.chain import describe, steps
+
+
+def claim(settings: Settings, stage: str) -> None:
+    """The record of a stage, as if it had been made."""
+    with records.claimed(settings, stage):
+        pass
 
 
 def stages_of(run_dir: Path, *overrides: str) -> list[tuple[str, str]]:
@@ -77,7 +84,7 @@ def step_model(run_dir: Path, name: str | None) -> Path:
 def test_the_settings_of_another_composition_are_the_same(tmp_path: Path) -> None:
     """What a record compares does not depend on the process, or on what was composed before."""
     overrides = [f"run_dir={tmp_path / 'run'}", "gsr.k=3", f"base_model={tmp_path}"]
-    records.claim(load_settings("quickstart_cpu", overrides), "teach")
+    claim(load_settings("quickstart_cpu", overrides), "teach")
     load_settings("gsr_qwen3_1_7b")
     records.check(load_settings("quickstart_cpu", overrides), "teach")
 

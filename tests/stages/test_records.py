@@ -15,6 +15,12 @@ from gsr_rl.stages import records
 from gsr_rl.stages.chain import check_results
 
 
+def claim(settings: Settings, stage: str) -> None:
+    """The record of a stage, as if it had been made."""
+    with records.claimed(settings, stage):
+        pass
+
+
 def settings(root: Path, *overrides: str) -> Settings:
     return load_settings("quickstart_cpu", [f"run_dir={root}", f"base_model={root.parent / 'base'}", *overrides])
 
@@ -60,12 +66,12 @@ def test_the_contents_of_a_problem_file_belong_to_its_splits(root: Path, tmp_pat
 
 
 def test_added_and_removed_keys_are_changes(root: Path) -> None:
-    records.claim(settings(root), "teach")
+    claim(settings(root), "teach")
     added = settings(root, "+data.apply_chat_template_kwargs.enable_thinking=False")
     with pytest.raises(UsageError, match=r"data.apply_chat_template_kwargs.enable_thinking: nothing -> False"):
         records.check(added, "teach")
     records.redo(added, "teach")
-    records.claim(added, "teach")
+    claim(added, "teach")
     with pytest.raises(UsageError, match=r"enable_thinking: False -> nothing"):
         records.check(settings(root), "teach")
 
@@ -81,7 +87,7 @@ def test_added_and_removed_keys_are_changes(root: Path) -> None:
     ],
 )
 def test_a_stage_made_with_other_settings_is_refused(root: Path, stage: str, override: str, said: str) -> None:
-    records.claim(settings(root), stage)
+    claim(settings(root), stage)
     with pytest.raises(UsageError) as error:
         records.check(settings(root, override), stage)
     assert said in str(error.value)
@@ -102,13 +108,13 @@ def test_a_stage_made_with_other_settings_is_refused(root: Path, stage: str, ove
 )
 def test_operational_keys_may_change(root: Path, override: str) -> None:
     for stage in ("data", "warmup", "teach", "sft", "train"):
-        records.claim(settings(root), stage)
+        claim(settings(root), stage)
     for stage in ("data", "warmup", "teach", "sft", "train"):
         records.check(settings(root, override), stage)
 
 
 def test_weights_that_changed_behind_a_path_are_seen(root: Path) -> None:
-    records.claim(settings(root), "teach")
+    claim(settings(root), "teach")
     records.check(settings(root), "teach")
     model(root.parent / "base", b"others")
     with pytest.raises(UsageError, match="model: base, "):
@@ -131,7 +137,7 @@ def test_large_weights_are_known_by_blocks_and_data_by_all_of_it(tmp_path: Path)
 
 def test_a_training_is_told_from_which_model_it_started(root: Path) -> None:
     model(root / "warmup" / "model", b"warmup")
-    records.claim(settings(root), "train")
+    claim(settings(root), "train")
     assert records.lineage(root / "train" / "record.json") == "warmup"
     model(root / "sft" / "model", b"sft")  # the SFT that was left out came later
     with pytest.raises(UsageError, match=r"model: warmup, \w+ -> sft, \w+"):
@@ -139,15 +145,15 @@ def test_a_training_is_told_from_which_model_it_started(root: Path) -> None:
 
 
 def test_a_stage_is_not_started_on_results_of_other_settings(root: Path) -> None:
-    records.claim(settings(root), "data")
+    claim(settings(root), "data")
     with pytest.raises(UsageError, match=r"problems.train: 640 -> 10"):
         records.check_earlier(settings(root, "problems.train=10"), "train")
     records.check_earlier(settings(root, "data.train_batch_size=8"), "train")
 
 
 def test_the_chain_refuses_before_it_starts_and_rewrites_nothing(root: Path) -> None:
-    records.claim(settings(root), "data")
-    records.claim(settings(root), "teach")
+    claim(settings(root), "data")
+    claim(settings(root), "teach")
     overrides = [f"run_dir={root}", f"base_model={root.parent / 'base'}", "teach.pool=8"]
     with pytest.raises(UsageError, match=r"teach.pool: None -> 8"):
         check_results(load_settings("quickstart_cpu", overrides), "quickstart_cpu", overrides)
@@ -162,7 +168,7 @@ def test_a_redo_removes_the_stage_and_all_that_depend_on_it(root: Path) -> None:
 
 
 def test_another_version_of_a_package_is_named_and_taken(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    records.claim(settings(root), "data")
+    claim(settings(root), "data")
     path = root / "data" / "record.json"
     record: dict[str, Any] = json.loads(path.read_text())
     record["versions"]["verl"] = "0.0.1"
@@ -172,7 +178,7 @@ def test_another_version_of_a_package_is_named_and_taken(root: Path, capsys: pyt
 
 
 def test_a_torn_record_is_named(root: Path) -> None:
-    records.claim(settings(root), "data")
+    claim(settings(root), "data")
     (root / "data" / "record.json").write_text('{"settings": {')
     with pytest.raises(UsageError, match="not a record of a stage"):
         records.check(settings(root), "data")

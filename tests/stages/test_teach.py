@@ -25,6 +25,12 @@ TRAIN, TAUGHT = 12, 8
 TOKENIZER: Any = tiny_tokenizer()
 
 
+def claim(settings: Settings, stage: str) -> None:
+    """The record of a stage, as if it had been made."""
+    with records.claimed(settings, stage):
+        pass
+
+
 @pytest.fixture(scope="module")
 def base(model: Path) -> Settings:
     return load_settings(
@@ -175,7 +181,7 @@ def test_two_runs_on_one_folder_are_refused(tmp_path: Path, base: Settings) -> N
 
 def test_where_models_are_served_may_change_from_one_start_to_the_next(tmp_path: Path, base: Settings) -> None:
     first = settings_of(tmp_path, base, "http://a/v1")
-    records.claim(first, "teach")
+    claim(first, "teach")
     elsewhere = ("teach.llm.concurrency=9", "teach.student.api_key_env=OTHER")
     records.check(settings_of(tmp_path, base, "http://b/v1", *elsewhere), "teach")
     for override in ("teach.llm.model=other", "teach.llm.temperature=0.1", "teach.keep=all"):
