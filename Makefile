@@ -24,10 +24,11 @@ quickstart: setup  ## the whole chain with a small model on the CPU, into output
 test: lint  ## lint, then all tests
 	$(BIN)/python -m pytest
 
-lint: setup  ## style and types
+lint: setup  ## style, types, imports, and the length of files and functions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
+	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 format: setup  ## fix the style
 	$(BIN)/ruff check --fix .
