@@ -99,7 +99,8 @@ class PlanItem:
 class Plan:
     """Candidates by `model`, refinements by `refiner`, scores of the candidates by `scorer` if there is one.
 
-    `verdicts` holds the verdicts so far, by the keys of the responses' requests: each response is judged once.
+    `verdicts` holds the verdicts so far, by the response's request and the problem that it is judged for: two
+    benchmarks may have one problem with different gold answers.
     """
 
     design: Design
@@ -108,7 +109,7 @@ class Plan:
     judge: Judge
     seed: int
     scorer: Scorer | None = None
-    verdicts: dict[str, bool | Verdict] = field(default_factory=dict)
+    verdicts: dict[tuple[str, Problem], bool | Verdict] = field(default_factory=dict)
 
     async def candidates(self, ask: Ask, item: PlanItem) -> tuple[Response, ...]:
         """The pool of a problem, in the order of its requests. An answer does not depend on the size of the pool."""
@@ -196,9 +197,10 @@ class Plan:
         text = answer.whole
         if answer.cut_off and is_in_thought(text, opened):
             text = closed_thought(text)
-        if request.key not in self.verdicts:
-            self.verdicts[request.key] = self.judge(problem, text)
-        correct = self.verdicts[request.key]
+        key = (request.key, problem)
+        if key not in self.verdicts:
+            self.verdicts[key] = self.judge(problem, text)
+        correct = self.verdicts[key]
         return Response.of(text, correct, cut_off=answer.cut_off, n_tokens=answer.tokens or None)
 
 

@@ -214,3 +214,14 @@ def test_a_problem_that_leaves_no_room_is_named(tokenizer: Any) -> None:
         UsageError, match=r"problem 1 of toy: .* tokens, the refinement prompt may have 10; raise actor"
     ):
         played(plan(Design([2], pool=2), access("m", tokenizer, max_tokens=10)), PlanItem(ONE), 2)
+
+
+def test_one_text_with_two_golds_is_judged_for_each() -> None:
+    """A problem of two benchmarks: the answers are the same, the verdicts are not."""
+    shared = plan(Design([1], pool=1, extra=0))
+    model = Model()
+    five, seven = (Problem("x", dataset, "What?", gold) for dataset, gold in (("a", "1"), ("b", "7")))
+    _, (first,) = played(shared, PlanItem(five), 1, model)
+    _, (second,) = played(shared, PlanItem(seven), 1, model)
+    assert first.candidates[0].text == second.candidates[0].text
+    assert (first.candidates[0].correct, second.candidates[0].correct) == (True, False)
