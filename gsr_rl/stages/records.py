@@ -225,8 +225,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def lineage(path: Path) -> str | None:
-    """From which model a training started, by its record: `base`, `warmup`, `sft` or `given`; None without a record."""
-    return read(path).inputs.get("model", "").partition(",")[0] if path.exists() else None
