@@ -15,6 +15,9 @@ BATCH_S = 0.5
 class Engine:
     """A model in vLLM's engine, loaded when the first request is pending.
 
+    The engine draws for all requests from one random stream: a stream for each request halves vLLM's speed on a CPU.
+    The first pending request seeds the stream, so a resume does not repeat what was drawn before.
+
     Args:
         model: folder or hub name.
         arguments: arguments of the engine.
@@ -34,7 +37,8 @@ class Engine:
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Sequence[tuple[str, Answer | str]]]:
         """A `gsr_rl.generation.rounds.Sample`."""
-        engine, by_key = self._loaded().llm_engine, {request.key: request for request in requests}
+        engine = self._loaded(requests[0].seed).llm_engine
+        by_key = {request.key: request for request in requests}
         answers: list[tuple[str, Answer | str]] = []
         for request in requests:
             prompt, sampling = self._encoded(request)
@@ -55,11 +59,11 @@ class Engine:
         if answers:
             yield answers
 
-    def _loaded(self) -> Any:
+    def _loaded(self, seed: int) -> Any:
         if self._llm is None:
             from vllm import LLM
 
-            self._llm = LLM(self.model, **self.arguments)
+            self._llm = LLM(self.model, **{**self.arguments, "seed": seed})
         return self._llm
 
     def _encoded(self, request: Request) -> tuple[Any, Any]:
@@ -72,7 +76,7 @@ class Engine:
         ids: Any = request.prompt if request.is_tokens else encode_prompt(tokenizer, list(request.prompt), **template)  # pyright: ignore[reportArgumentType]
         try:
             # Otherwise each step would make a text of every response so far.
-            sampling = SamplingParams(**parameters, seed=request.seed, output_kind=RequestOutputKind.FINAL_ONLY)
+            sampling = SamplingParams(**parameters, output_kind=RequestOutputKind.FINAL_ONLY)
         except _refusals() as error:
             reason = " ".join(str(error).split())
             raise UsageError(f"vLLM {self.model}: refuses the sampling parameters {parameters} ({reason})") from None

@@ -105,7 +105,7 @@ def test_the_model_is_loaded_for_the_first_requests_and_given_back_once(vllm: St
         assert vllm.loaded == []
         answers(engine, request(0))
         answers(engine, request(1))
-        assert vllm.loaded == [("folder", {"max_num_seqs": 8})]
+        assert vllm.loaded == [("folder", {"max_num_seqs": 8, "seed": request(0).seed})]
         assert vllm.shut_down == 0
     assert vllm.shut_down == 1
     with Engine("folder", {}):
@@ -141,7 +141,8 @@ def test_sampling_is_that_of_the_request(vllm: StandIn) -> None:
     with Engine("m", {}) as engine:
         answers(engine, asked)
     ((key, _, sampling),) = vllm.added
-    assert key == asked.key and sampling.seed == asked.seed
+    # A seed for each request would halve vLLM's speed on a CPU.
+    assert key == asked.key and sampling.seed is None
     assert (sampling.temperature, sampling.top_p, sampling.top_k, sampling.max_tokens) == (0.5, 0.9, 20, 9)
     assert sampling.stop == ["x"] and sampling.n == 1
 
