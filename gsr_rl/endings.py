@@ -53,3 +53,11 @@ def is_in_thought(text: str, opened: bool) -> bool:
 def closed_thought(text: str) -> str:
     """A response that `is_in_thought`, its tags completed: all of it is thought, and nothing after it is said."""
     return f"{OPENING}\n{text.strip().removeprefix(OPENING).strip()}\n{CLOSING}\n\n"
+
+
+def in_opened_thought(response: str) -> str:
+    """A response as it follows a prompt that has opened the thought: without a tag of its own, or with no thought."""
+    thinking = response.lstrip()
+    if thinking.startswith(OPENING):
+        return thinking.removeprefix(OPENING).lstrip("\n")
+    return response if CLOSING in response else f"{CLOSING}\n\n{response}"

@@ -8,7 +8,8 @@ import pytest
 
 from gsr_rl.endings import closed_thought, end_tokens, is_in_thought, opens_thought
 from gsr_rl.episode import Response
-from gsr_rl.prompts import encode_prompt, final_text
+from gsr_rl.prompts import PromptSet, encode_prompt, final_text
+from gsr_rl.verl_plugin.sft_dataset import encode_row
 
 
 @pytest.mark.parametrize(("configured", "ends"), [([7, 8], {7, 8}), (9, {9}), (None, set[int]())])
@@ -42,3 +43,21 @@ def test_a_thought_without_an_end_says_nothing(text: str, opened: bool, thinking
         closed = closed_thought(text)
         assert (Response.of(closed, False).answer, final_text(closed)) == (None, "")
         assert closed == "<think>\nso \\boxed{5}, or\n</think>\n\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "trained"),
+    [
+        ("<think>\nhm\n</think>\n\nso 5", "<think>\nhm\n</think>\n\nso 5"),  # teach.thinking=keep
+        ("so 5", "<think>\n</think>\n\nso 5"),  # a target without a thought
+        ("hm\n</think>\n\nso 5", "<think>\nhm\n</think>\n\nso 5"),  # sampled from such a template
+    ],
+)
+def test_sft_trains_one_thought_after_a_template_that_opens_it(
+    tokenizer: Any, thinking_tokenizer: Any, target: str, trained: str
+) -> None:
+    prompt, response = encode_row(thinking_tokenizer, PromptSet(), "2 + 3?", target, {})
+    text = thinking_tokenizer.decode(prompt + response)
+    assert text == f"<|im_start|>user\n2 + 3?<|im_end|>\n<|im_start|>assistant\n{trained}<|im_end|>"
+    _, response = encode_row(tokenizer, PromptSet(), "2 + 3?", target, {})
+    assert tokenizer.decode(response) == f"{target}<|im_end|>"

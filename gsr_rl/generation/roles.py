@@ -1,15 +1,16 @@
 """A model's part in a run: what it is called in requests, and the backend that answers them."""
 
-import hashlib
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gsr_rl.errors import UsageError
+from gsr_rl.fingerprints import model_fingerprint
 from gsr_rl.generation.engine import Engine
 from gsr_rl.generation.generate import Backend, ask_servers
 from gsr_rl.generation.journal import Journal
@@ -24,6 +25,12 @@ from gsr_rl.settings.served import Served
 from gsr_rl.settings.settings import Settings, sampling_parameters
 
 MOST_REQUESTS = 1_000  # in flight to a server
+# Arguments of the engine that say where and how fast it runs. Answers may depend on every other argument.
+_OPERATIONAL = {
+    *("max_model_len", "max_num_seqs", "max_num_batched_tokens", "gpu_memory_utilization", "kv_cache_memory_bytes"),
+    *("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "enforce_eager", "seed", "api_key"),
+    *("enable_prefix_caching", "block_size", "download_dir", "disable_log_stats", "distributed_executor_backend"),
+}
 
 
 @dataclass(frozen=True)
@@ -34,11 +41,13 @@ class Role:
         key: section of the recipe, for errors.
         served: its servers, or the folder or hub name of a model that runs here.
         name: its name in requests.
+        engine: arguments of the engine on which answers depend, where the model runs here.
     """
 
     key: str
     served: Served
     name: str
+    engine: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_remote(self) -> bool:
@@ -51,10 +60,11 @@ def role_of(settings: Settings, key: str, served: Served) -> Role:
     if served.urls:
         return Role(key, served, str(served.model))
     name = short_name(str(served.model))
-    slots = {**settings.engine_arguments(0), **served.engine}["max_num_seqs"]
+    arguments = {**settings.engine_arguments(0), **served.engine}
     # A quarter more requests than the engine takes, so that it never waits for one.
-    concurrency = min(MOST_REQUESTS, slots * 5 // 4)
-    return Role(key, served.model_copy(update={"concurrency": concurrency}), name)
+    concurrency = min(MOST_REQUESTS, arguments["max_num_seqs"] * 5 // 4)
+    engine = {name: value for name, value in arguments.items() if name not in _OPERATIONAL and value is not None}
+    return Role(key, served.model_copy(update={"concurrency": concurrency}), name, engine)
 
 
 def short_name(model: str) -> str:
@@ -111,25 +121,30 @@ def backend_of(settings: Settings, role: Role, longest: int, log: Path, *, pooli
 
 
 def claim_weights(journal: Journal, roles: Sequence[Role]) -> None:
-    """A model's name does not identify its weights, so the journal records a fingerprint of them.
+    """A model's name does not identify its weights, so the journal records what answers by that name.
 
     Raises:
-        UsageError: a model of this name had other weights when it answered.
+        UsageError: a model of this name had other weights or another engine when it answered; says what changed.
     """
     for role in roles:
-        key, weights = f"weights of {role.name}", _weights(role)
+        key, now = f"weights of {role.name}", _identity(role)
         if key not in journal:
-            journal.write([(key, {"weights": weights})])
-        elif journal[key]["weights"] != weights:
-            hint = f"remove {journal.path}, or choose another run_dir"
-            raise UsageError(f"{role.served.model}: not the model called {role.name} that answered here before; {hint}")
+            journal.write([(key, now)])
+        elif changes := _changes(journal[key], now):
+            raise UsageError(
+                f"{role.served.model}: not the model called {role.name} that answered here before "
+                f"({', '.join(changes)}); remove {journal.path}, or choose another run_dir"
+            )
 
 
-def _weights(role: Role) -> str:
-    """For a folder a hash of its files' names, sizes and times; for any other model its origin."""
-    folder = Path(str(role.served.model))
-    if role.is_remote or not folder.is_dir():
-        return "served elsewhere" if role.is_remote else str(role.served.model)
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin"))
-    facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
+def _identity(role: Role) -> dict[str, Any]:
+    """The model's weights, and the arguments of its engine on which answers depend, as the journal holds them."""
+    if role.is_remote:
+        return {"weights": "served elsewhere"}
+    weights = model_fingerprint(str(role.served.model), role.engine.get("revision"))
+    return json.loads(json.dumps({**role.engine, "weights": weights}, default=str))
+
+
+def _changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    names = sorted((was.keys() | now.keys()) - {"key"})
+    return [f"{name}: {was.get(name)} -> {now.get(name)}" for name in names if was.get(name) != now.get(name)]

@@ -90,7 +90,7 @@ def _pooled_report(repeats: Group) -> dict[str, Any]:
         "name": repeats.name,
         "runs": [run.name for run in repeats.runs],
         "stages": [evaluation.entry() for evaluation in repeats.evaluations],
-        "selfref_changes": changes(repeats.evaluations),
+        "selfref_changes": changes(repeats.evaluations, repeats.started_from),
     }
 
 
@@ -105,7 +105,8 @@ def build_report(run: Run) -> dict[str, Any]:
     known = [value for value in correlations if value is not None and math.isfinite(value)]
     return {
         "stages": [evaluation.entry() for evaluation in run.evaluations],
-        "selfref_changes": changes(run.evaluations),
+        "started_from": run.started_from,
+        "selfref_changes": changes(run.evaluations, run.started_from),
         "seed": run.seed,
         "wall_s": run.usage.get("wall_s"),
         "peak_rss_gb": run.usage.get("peak_rss_gb"),

@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
-from gsr_rl.episode import CHAIN_MODELS, Episode
+from gsr_rl.episode import Episode
 from gsr_rl.errors import UsageError
 from gsr_rl.metrics.all_metrics import Results, evaluate
 from gsr_rl.metrics.gap import MACRO, episode_scores, paired_change
@@ -128,12 +127,20 @@ def _kind(episode: Episode, by_dataset: Mapping[str, Results]) -> str:
     return next(kind for kind, holds in KINDS.items() if holds(scores))
 
 
-def changes(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """The change of selfRef@K that each stage of training made, compared with the stage before it."""
-    trained = [evaluation for evaluation in evaluations if evaluation.name in CHAIN_MODELS]
+def changes(evaluations: Sequence[Evaluation], started_from: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The change of selfRef@K that each training made, compared with the model that it started from.
+
+    Args:
+        started_from: by the name of a model the evaluated model that its training started from. A model that is not in
+            it is not compared.
+    """
+    by_name = {evaluation.name: evaluation for evaluation in evaluations}
+    pairs = [
+        (by_name[before], by_name[after]) for after, before in started_from.items() if {before, after} <= {*by_name}
+    ]
     return [
         {"from": before.name, "to": after.name, **paired_change(before.episodes, after.episodes, "selfref@k")}
-        for before, after in pairwise(trained)
+        for before, after in pairs
     ]
 
 

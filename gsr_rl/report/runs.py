@@ -5,30 +5,36 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from gsr_rl.episode import CHAIN_MODELS, read_episodes
+from gsr_rl.episode import BASE, CHAIN_MODELS, GRPO, SFT, read_episodes
 from gsr_rl.errors import UsageError
 from gsr_rl.metrics.logged import GRPO_TOKENS, SFT_TOKENS
 from gsr_rl.report.results import Evaluation
 from gsr_rl.settings.run_folder import RunFolder
 from gsr_rl.stages.logs import LogRow, read_logs
+from gsr_rl.stages.records import read
 
 LOGGED = ("warmup", "sft", "train")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """The contents of a run folder. Without a config.yaml `seed` is None, and `recipe` is the folder's name."""
+    """The contents of a run folder. Without a config.yaml `seed` is None, and `recipe` is the folder's name.
+
+    `started_from` has by the name of a trained model the evaluated model that its training started from.
+    """
 
     name: str
     folder: RunFolder
     recipe: str
     seed: int | None
     evaluations: Sequence[Evaluation]
+    started_from: Mapping[str, str]
     log: Sequence[LogRow]
     usage: Mapping[str, Any]
 
@@ -48,6 +54,12 @@ class Group:
     def is_repeated(self) -> bool:
         """Whether the group has several runs."""
         return len(self.runs) > 1
+
+    @property
+    def started_from(self) -> Mapping[str, str]:
+        """As of a run; what the runs do not share is left out."""
+        first, *others = (run.started_from for run in self.runs)
+        return {name: before for name, before in first.items() if all(other.get(name) == before for other in others)}
 
 
 def read_runs(roots: Sequence[Path]) -> list[Run]:
@@ -87,9 +99,26 @@ def _read_run(root: Path, name: str) -> Run:
         recipe=recipe,
         seed=OmegaConf.select(config, "gsr.seed"),
         evaluations=evaluations,
+        started_from=_started_from(folder, [evaluation.name for evaluation in evaluations]),
         log=log,
         usage=usage,
     )
+
+
+def _started_from(folder: RunFolder, evaluated: Sequence[str]) -> dict[str, str]:
+    """As the records of the trainings tell; without a record each model of the chain from the evaluated one before."""
+    chain = [name for name in CHAIN_MODELS if name in evaluated]
+    found = {after: before for before, after in pairwise(chain)}
+    for name, stage in ((SFT, "sft"), (GRPO, "train")):
+        record = folder.stage(stage) / "record.json"
+        if name in found and record.exists():
+            origin = read(record).model_origin
+            # The warm-up's model is not evaluated; what it started from is.
+            before = {"base": BASE, "warmup": BASE, "sft": SFT}.get(origin)
+            found.pop(name)
+            if before in chain:
+                found[name] = before
+    return found
 
 
 def _order(name: str) -> tuple[int, list[tuple[str, int]]]:

@@ -66,8 +66,6 @@ _STAGES: dict[str, tuple[str, ...]] = {
     "sft.trainer.total_training_steps": ("sft",),
     "sft.trainer.total_epochs": ("sft",),
     "sft.data.max_length": ("warmup", "teach", "sft"),
-    "sft.data.apply_chat_template_kwargs": ("warmup", "teach", "sft"),
-    "sft.data.apply_chat_template_kwargs.": ("warmup", "teach", "sft"),
     "data.apply_chat_template_kwargs": PROMPTED,
     "data.apply_chat_template_kwargs.": PROMPTED,
     "actor_rollout_ref.rollout.prompt_length": SAMPLING,

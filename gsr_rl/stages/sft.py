@@ -66,6 +66,7 @@ def _train(settings: Settings, stage: str, model: str, steps: int | None) -> Non
         "data.train_files": train_files,
         "data.val_files": val_files,
         "data.gsr_prompts": settings.gsr.prompts.model_dump(),
+        "data.apply_chat_template_kwargs": settings.verl.chat_kwargs,
         **{f"trainer.{key}": value for key, value in trainer.items()},
     }
     config_file = folder.stage(stage) / "config.yaml"

@@ -121,10 +121,10 @@ def _write_rows(settings: Settings, rows: Sequence[SftRow]) -> dict[str, Any]:
     from gsr_rl.verl_plugin.sft_dataset import encode_row
 
     tokenizer = load_tokenizer(latest_model(settings, "warmup"))
-    chat_kwargs = settings.sft.data.apply_chat_template_kwargs or {}
+    prompts, chat_kwargs = settings.gsr.prompts, settings.verl.chat_kwargs
 
     def lengths(row: SftRow) -> tuple[int, int]:
-        prompt, response = encode_row(tokenizer, settings.gsr.prompts, row.prompt, row.response, chat_kwargs)
+        prompt, response = encode_row(tokenizer, prompts, row.prompt, row.response, chat_kwargs)
         return len(prompt), len(response)
 
     return write_sft_data(

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from torch.utils.data import Dataset
 
 from data_prep.rows import read_sft_rows
+from gsr_rl.endings import in_opened_thought, opens_thought
 from gsr_rl.plain_text import encode_text
 from gsr_rl.prompts import PromptSet, Tokenizer, encode_prompt
 from gsr_rl.verl_plugin.plain import plain
@@ -37,7 +38,7 @@ class GsrSftDataset(Dataset[dict[str, torch.Tensor]]):
         self.rows = rows if max_samples < 0 else rows[:max_samples]
         self.tokenizer = tokenizer
         self.prompts = PromptSet.of(plain(config.gsr_prompts), "gsr.prompts")
-        self.chat_kwargs = dict(config.get("apply_chat_template_kwargs", {}))
+        self.chat_kwargs = dict(config.apply_chat_template_kwargs)
         self.max_length = config.max_length
 
     def __len__(self) -> int:
@@ -61,12 +62,15 @@ def encode_row(
 ) -> tuple[list[int], list[int]]:
     """Token ids of a row's prompt, and token ids of its response with the end-of-sequence token.
 
-    Names of control tokens in either are encoded as text, so that a target ends where its text does.
+    Names of control tokens in either are encoded as text, so that a target ends where its text does. If the chat
+    template opens the thought, the response goes on in it (`gsr_rl.endings.in_opened_thought`).
 
     Args:
         prompt: the user's message, templates already filled in.
         chat_kwargs: more arguments of the chat template.
     """
     prompt_ids = encode_prompt(tokenizer, prompts.messages(prompt), **chat_kwargs)
+    if opens_thought(tokenizer, prompt_ids):
+        response = in_opened_thought(response)
     eos = tokenizer.eos_token_id  # pyright: ignore[reportAttributeAccessIssue]
     return prompt_ids, [*encode_text(tokenizer, response), eos]

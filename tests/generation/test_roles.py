@@ -1,6 +1,8 @@
 """A model's part in a run: its name, how it is asked, which backend answers, and which weights it had."""
 
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -11,6 +13,7 @@ import pytest
 from composed import changed, composed
 from tiny import tiny_tokenizer
 
+from gsr_rl import fingerprints
 from gsr_rl.errors import UsageError
 from gsr_rl.generation import roles
 from gsr_rl.generation.engine import Engine
@@ -211,10 +214,15 @@ def claim(path: Path, *claimed: Role) -> int:
         return len(journal)
 
 
+@pytest.fixture(autouse=True)
+def hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprints, "hub_commit", lambda model, revision: revision or "c0ffee")
+
+
 def test_the_same_weights_may_answer_again(tmp_path: Path, weights: Path) -> None:
     role = Role("eval.server", Served(model=str(weights)), "train-model")
     assert claim(tmp_path / "answers.jsonl", role) == 1
-    (weights / "config.json").write_text('{"attn_implementation": "sdpa"}')
+    os.utime(weights / "model.safetensors", (1, 1))
     assert claim(tmp_path / "answers.jsonl", role, role) == 1
     other = Role("eval.refiner", Served(model="org/toy"), "toy")
     assert claim(tmp_path / "answers.jsonl", role, other) == 2
@@ -227,8 +235,9 @@ def test_other_weights_of_the_same_name_are_refused(tmp_path: Path, weights: Pat
     with pytest.raises(UsageError) as raised:
         claim(tmp_path / "answers.jsonl", role)
     path = (tmp_path / "answers.jsonl").resolve()
-    assert str(raised.value) == (
-        f"{weights}: not the model called train-model that answered here before; "
+    said = re.sub("[0-9a-f]{16}", "HASH", str(raised.value))
+    assert said == (
+        f"{weights}: not the model called train-model that answered here before (weights: HASH -> HASH); "
         f"remove {path}, or choose another run_dir"
     )
     # Weights in several files, too.
@@ -246,6 +255,31 @@ def test_a_model_of_the_same_name_from_elsewhere_is_refused(tmp_path: Path) -> N
     remote = Role("eval.server", REMOTE.model_copy(update={"model": "toy"}), "toy")
     with pytest.raises(UsageError, match=r"^toy: not the model called toy that answered here before"):
         claim(tmp_path / "answers.jsonl", remote)
+
+
+def test_another_engine_of_the_same_weights_is_refused(tmp_path: Path, weights: Path) -> None:
+    def role(*overrides: str, **engine: Any) -> Role:
+        return role_of(settings(*overrides), "eval.server", Served(model=str(weights), engine=engine))
+
+    path = tmp_path / "answers.jsonl"
+    assert claim(path, role("generation.engine.dtype=float32")) == 1
+    # Where and how fast it runs may change.
+    overrides = ["generation.engine.dtype=float32", "generation.engine.max_num_seqs=4", "gsr.seed=7"]
+    assert claim(path, role(*overrides, tensor_parallel_size=2)) == 1
+    with pytest.raises(UsageError, match=r"answered here before \(dtype: float32 -> bfloat16\); remove "):
+        claim(path, role("generation.engine.dtype=bfloat16"))
+    with pytest.raises(UsageError, match=r"answered here before \(quantization: None -> fp8\); remove "):
+        claim(path, role("generation.engine.dtype=float32", quantization="fp8"))
+
+
+def test_another_revision_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    def role(**engine: Any) -> Role:
+        return role_of(settings("generation.engine.dtype=float32"), "eval.server", Served(model="a/b", engine=engine))
+
+    claim(tmp_path / "answers.jsonl", role())
+    claim(tmp_path / "answers.jsonl", role())
+    with pytest.raises(UsageError, match="weights: a/b at commit c0ffee -> a/b at commit 1234"):
+        claim(tmp_path / "answers.jsonl", role(revision="1234"))
 
 
 def test_a_remote_model_may_move_to_other_servers(tmp_path: Path) -> None:

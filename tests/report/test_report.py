@@ -304,6 +304,31 @@ def test_what_training_has_changed(reported: Path) -> None:
     assert "selfref from base to sft: +50.0 points" in (reported / "report.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("origin", "started_from"),
+    [
+        ("sft", {"sft": "base", "grpo": "sft"}),
+        # A warm-up is not evaluated; the base model that it started from is.
+        ("warmup", {"sft": "base", "grpo": "base"}),
+        ("base", {"sft": "base", "grpo": "base"}),
+        ("given", {"sft": "base"}),
+    ],
+)
+def test_a_training_is_compared_with_the_model_that_it_started_from(
+    folder: Path, origin: str, started_from: dict[str, str]
+) -> None:
+    write_episodes(folder / "episodes" / "grpo.jsonl", SFT)
+    (folder / "train").mkdir(exist_ok=True)
+    record = {"settings": {}, "inputs": {"model": f"{origin}, 0123"}, "versions": {}}
+    (folder / "train" / "record.json").write_text(json.dumps(record))
+    report.main([str(folder)])
+    written = json.loads((folder / "report.json").read_text())
+    assert written["started_from"] == started_from
+    assert {step["to"]: step["from"] for step in written["selfref_changes"]} == started_from
+    said = f"selfref from {origin if origin == 'sft' else 'base'} to grpo"
+    assert (said in (folder / "report.md").read_text()) == (origin != "given")
+
+
 def test_a_folder_without_configuration_is_reported_on_too(tmp_path: Path) -> None:
     write_episodes(tmp_path / "mine" / "episodes" / "base.jsonl", BASE)
     report.main([str(tmp_path / "mine"), "--out", str(tmp_path / "page")])

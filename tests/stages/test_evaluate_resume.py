@@ -77,7 +77,7 @@ def test_answers_of_other_weights_are_not_mixed(tmp_path: Path, exam: Path, mode
     weights.write_bytes(b"trained further")
     with pytest.raises(UsageError) as raised:
         evaluation(*arguments)
-    said = f"{model}: not the model called {model.parent.name}-tiny that answered here before; remove "
+    said = f"{model}: not the model called {model.parent.name}-tiny that answered here before (weights: "
     assert str(raised.value).startswith(said)
     weights.unlink()
 

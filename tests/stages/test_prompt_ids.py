@@ -35,7 +35,7 @@ def test_token_ids_are_the_same_everywhere(tmp_path: Path, monkeypatch: pytest.M
         composed("quickstart_cpu"),
         *(f"run_dir={tmp_path / 'run'}", f"base_model={model}", f"eval.model={model}", "eval.swapped=0", "gsr.k=3"),
         *("problems.train=4", "problems.dev=1", "problems.held_out=1", "eval.split=train", "eval.name=mine"),
-        *("data.apply_chat_template_kwargs={tone: kindly}", "sft.data.apply_chat_template_kwargs={tone: kindly}"),
+        "data.apply_chat_template_kwargs={tone: kindly}",
         *(f"actor_rollout_ref.rollout.prompt_length={prompt_length}", "gsr.candidate_tokens=112"),
     )
     engine = ScriptedEngine()

@@ -121,20 +121,6 @@ def test_weights_that_changed_behind_a_path_are_seen(root: Path) -> None:
         records.check(settings(root), "teach")
 
 
-def test_large_weights_are_known_by_blocks_and_data_by_all_of_it(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    content = bytearray(10 * records.BLOCK)
-    file.write_bytes(content)
-    whole, sampled = records.fingerprint(file), records.fingerprint(file, sampled=True)
-    content[3 * records.BLOCK] = 1  # between the sampled blocks
-    file.write_bytes(content)
-    assert records.fingerprint(file) != whole
-    assert records.fingerprint(file, sampled=True) == sampled
-    content[-1] = 1
-    file.write_bytes(content)
-    assert records.fingerprint(file, sampled=True) != sampled
-
-
 def test_a_training_is_told_from_which_model_it_started(root: Path) -> None:
     model(root / "warmup" / "model", b"warmup")
     claim(settings(root), "train")

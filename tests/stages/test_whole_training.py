@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import pytest
+import yaml
+from composed import changed, composed
 
+from data_prep.rows import SftRow, write_sft_rows
 from gsr_rl.errors import UsageError
 from gsr_rl.settings.compose import load_settings
 from gsr_rl.settings.verl import check_checkpoints
+from gsr_rl.stages import sft
 from gsr_rl.stages.models import check_last_step
 from gsr_rl.stages.sft import start_a_new_epoch
 
@@ -20,6 +24,21 @@ def test_at_the_end_of_an_epoch_the_loader_starts_anew(tmp_path: Path, step: int
     start_a_new_epoch(checkpoint, per_epoch=2)
     assert (checkpoint / "data_0.pt").exists() == kept
     assert (checkpoint / "model_world_size_1_rank_0.pt").exists()
+
+
+def test_sft_gets_the_chat_templates_arguments_of_every_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def torchrun(config_file: Path, *_: object) -> None:
+        assert yaml.safe_load(config_file.read_text())["data"]["apply_chat_template_kwargs"] == {"tone": "kindly"}
+
+    monkeypatch.setattr(sft, "_torchrun", torchrun)
+    row = SftRow("1", "direct", "1 + 1?", "2")
+    write_sft_rows(tmp_path / "rows.parquet", [row] * 4)
+    overrides = ["data.apply_chat_template_kwargs={tone: kindly}", "sft.data.train_batch_size=4"]
+    files = [f"run_dir={tmp_path}", f"sft.data.train_files={tmp_path / 'rows.parquet'}", "base_model=none"]
+    with pytest.raises(SystemExit, match="ended after step 0 of"):
+        sft.run(changed(composed("quickstart_cpu"), *overrides, *files))
+    with pytest.raises(UsageError, match=r"apply_chat_template_kwargs=\{'tone': 'kindly.\}: must be set as data"):
+        load_settings("quickstart_cpu", ["+sft.data.apply_chat_template_kwargs.tone=kindly"])
 
 
 def test_a_first_start_has_no_checkpoint() -> None:
