@@ -38,18 +38,23 @@ def open_logs(folder: Path) -> dict[str, str]:
 
 
 def read_logs(folder: Path, stage: str) -> list[LogRow]:
-    """The log of the stage in `folder`, with each step once. A step that a later start repeats counts as it did there.
+    """The log of the stage in `folder`, with each step once.
+
+    A later start drops the steps after its own first step, since it trains them again. Rows of one step are merged by
+    key: a training that resumes validates first, and logs that at the checkpoint's own step.
 
     Raises:
         UsageError: a line is not from verl's file logger; names file and line.
     """
-    rows: list[LogRow] = []
+    rows: dict[int, LogRow] = {}
     for path in _starts(folder):
         later = _read(path, stage)
         if later:
-            rows = [row for row in rows if row["step"] < later[0]["step"]]
-        rows += later
-    return rows
+            rows = {step: row for step, row in rows.items() if step <= later[0]["step"]}
+        for row in later:
+            data = rows[row["step"]]["data"] if row["step"] in rows else {}
+            rows[row["step"]] = {**row, "data": {**data, **row["data"]}}
+    return list(rows.values())
 
 
 def _starts(folder: Path) -> list[Path]:

@@ -31,6 +31,21 @@ def test_each_step_once_over_three_starts(tmp_path: Path) -> None:
     assert {row["stage"] for row in rows} == {"train"}
 
 
+def test_a_validation_after_a_resume_adds_to_the_metrics_of_the_checkpoints_step(tmp_path: Path) -> None:
+    def write(*rows: tuple[int, dict[str, float]]) -> None:
+        lines = [json.dumps({"step": step, "data": data}) + "\n" for step, data in rows]
+        Path(open_logs(tmp_path)["VERL_FILE_LOGGER_PATH"]).write_text("".join(lines))
+
+    write((1, {"tokens": 10.0, "corr": 0.99}), (2, {"tokens": 20.0, "corr": 0.90, "val": 0.5}), (3, {"tokens": 30.0}))
+    # The checkpoint is of step 2. verl validates there, then trains step 3 again.
+    write((2, {"val": 0.6}), (3, {"tokens": 31.0, "corr": 0.98}))
+    assert [(row["step"], row["data"]) for row in read_logs(tmp_path, "train")] == [
+        (1, {"tokens": 10.0, "corr": 0.99}),
+        (2, {"tokens": 20.0, "corr": 0.90, "val": 0.6}),
+        (3, {"tokens": 31.0, "corr": 0.98}),
+    ]
+
+
 def test_more_than_ten_starts_stay_in_order(tmp_path: Path) -> None:
     for start in range(12):
         log(open_logs(tmp_path), str(start), start)
