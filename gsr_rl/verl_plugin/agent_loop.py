@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopMetrics, AgentLoopOutput
 from verl.workers.rollout.replica import TokenOutput
 
-from data_prep.extra_info import is_there, rollout_problem
+from data_prep.extra_info import rollout_problem
 from gsr_rl.endings import closed_thought, end_tokens, is_in_thought, opens_thought
 from gsr_rl.episode import Response, Verdict
 from gsr_rl.metrics.logged import CANDIDATE, REFINEMENT
@@ -83,11 +83,10 @@ class GsrAgentLoop(AgentLoopBase):
         gsr = self.gsr
         problem, system = problem_of(row["raw_prompt"])
         prompts = gsr.prompts.with_system(system)
-        # verl draws a new uid at every step. The row's own index, or else its id, and the step make draws reproducible.
-        # (`row["index"]` is 0 wherever a row has none.)
+        # verl draws a new uid at every step. The problem and the step make draws reproducible. (An index would not do:
+        # rows without an index all have 0 here, and files that are read together may count alike.)
         own = rollout_problem(row)
-        index = own.extra_info["index"]
-        key = (gsr.seed, context.step, index if is_there(index) else own.id, row["session_id"])
+        key = (gsr.seed, context.step, own.dataset, own.id, row["session_id"])
 
         direct = encode_prompt(self.tokenizer, prompts.direct_messages(problem), **self.apply_chat_template_kwargs)
         candidates = await self._stage(CANDIDATE, gsr.k, direct, sampling_params, context, row)

@@ -92,7 +92,8 @@ def test_the_rollout_takes_the_reward_function_s_answer(tokenizer: Any) -> None:
     assert {response.answer for response in episode.candidates + episode.refinements} == {"mine"}
 
 
-def test_rows_without_an_index_draw_selections_of_their_own(tokenizer: Any) -> None:
+@pytest.mark.parametrize("where", ["no index", "one index in several files"])
+def test_every_problem_has_draws_of_its_own(tokenizer: Any, where: str) -> None:
     config = make_config(k=8)
 
     def numbering() -> Any:
@@ -105,7 +106,8 @@ def test_rows_without_an_index_draw_selections_of_their_own(tokenizer: Any) -> N
 
     orders = set()
     for number in range(8):
-        row = make_row(problem=f"{number} + 3?", index=0, extra_info={})
+        own = {} if where == "no index" else {"id": f"file {number}, row 0", "index": 0}
+        row = make_row(problem=f"{number} + 3?", index=0, extra_info=own)
         outputs, _ = run_loop(tokenizer, numbering(), config, row)
         orders.add(tuple(output.extra_fields["shown"] for output in outputs[:8]))
     assert len(orders) == 8
