@@ -79,7 +79,13 @@ def test_a_row_holds_what_was_sent_and_what_came_back(tokenizer: Any) -> None:
 @pytest.mark.parametrize("thinking", [False, True])
 def test_prompt_ids_are_those_of_sft(request: pytest.FixtureRequest, thinking: bool) -> None:
     tokenizer = request.getfixturevalue("thinking_tokenizer" if thinking else "tokenizer")
-    outputs, _ = run_loop(tokenizer, right)
+    # Behind a template that opens the thought, a target that has no thought closes the thought first.
+    rolled_out = f"</think>\n\n{RIGHT}" if thinking else RIGHT
+
+    async def reply(_: Request) -> str:
+        return rolled_out
+
+    outputs, _ = run_loop(tokenizer, reply)
     prompts = Gsr.of(plain(make_config().gsr), "gsr").prompts
     texts = [prompts.direct_prompt("2 + 3?"), prompts.refine_prompt("2 + 3?", [RIGHT] * 3)]
     for output, text in zip((outputs[0], outputs[-1]), texts, strict=True):
