@@ -1,13 +1,16 @@
-"""`gsr-rl run`, killed with SIGKILL once in every stage and started again with the same command.
+"""`gsr-rl run`, killed with SIGKILL in every stage and at the ends of epochs, beside an undisturbed run.
 
     python bench/chain_kill.py FOLDER [key=value ...]
 
-The chain and the stage's command are killed; whatever else they started has to end by itself. Exit code 1 if anything
-of a killed start is still there a minute later, if a step was logged twice or not at all, if a training has two W&B
-runs, or if a journal holds an answer twice.
+The chain and the stage's command are killed and started again with the same command, whatever else they started has to
+end by itself. Exit code 1 if anything of a killed start is still there a minute later, if a training has two W&B runs,
+if a journal holds an answer twice, or if the killed run differs from the undisturbed run in FOLDER-undisturbed: in the
+steps of a training, in the losses of SFT, in the metrics that GRPO logs at a step, or in a final figure by more than
+both intervals allow.
 """
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -15,25 +18,39 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import psutil
 
+from gsr_rl.episode import CHAIN_MODELS
 from gsr_rl.files import read_jsonl
 from gsr_rl.stages.logs import read_logs
 
-# A stage, the result of the stage before it, and what the stage prints when it is under way.
-MOMENTS = (
+# 32 problems are four batches. A checkpoint at every second step is in turn in the middle and at the end of an epoch.
+SMALL = (
+    *("problems.train=32", "problems.dev=8", "problems.held_out=64", "teach.problems=32", "teach.val_share=0"),
+    *("warmup.steps=16", "sft.trainer.total_training_steps=16", "sft.trainer.save_freq=2"),
+    *("data.train_batch_size=8", "trainer.total_training_steps=8", "trainer.save_freq=2", "trainer.test_freq=2"),
+)
+ASKED = r"gsr-rl eval: [1-9]\d* of .*requests/s"
+# A stage, the result of the stage before it, and what the stage prints when it is under way; or the step of a
+# checkpoint, after which it is killed.
+MOMENTS: tuple[tuple[str, str, str | int], ...] = (
     ("data", "", "gsr-rl run: data"),
-    ("warmup", "data/dev.parquet", r"step:[3-9] "),
+    ("warmup", "data/dev.parquet", r"step:3 "),
+    ("warmup", "data/dev.parquet", 8),
     ("teach", "warmup/model", r"gsr-rl teach: candidates: [1-9]"),
     ("sft", "teach/train.parquet", r"step:[5-9] "),
-    ("eval of base", "sft/model", r"gsr-rl eval: [1-9]\d* of .*requests/s"),
-    ("eval of sft", "episodes/base.jsonl", r"gsr-rl eval: [1-9]\d* of .*requests/s"),
-    ("train", "episodes/sft.jsonl", r"step:[3-9] "),
-    ("eval of grpo", "model", r"gsr-rl eval: [1-9]\d* of .*requests/s"),
+    ("sft", "teach/train.parquet", 12),
+    ("eval of base", "sft/model", ASKED),
+    ("eval of sft", "episodes/base.jsonl", ASKED),
+    ("train", "episodes/sft.jsonl", r"step:3 "),
+    ("train", "episodes/sft.jsonl", 4),
+    ("eval of grpo", "model", ASKED),
     ("report", "episodes/grpo.jsonl", "gsr-rl run: report"),
 )
+TRAININGS = ("warmup", "sft", "train")
+LOSS = "train/loss"
 MARK = "CHAIN_KILL"
 LEFT_S = 60.0
 
@@ -55,10 +72,16 @@ def of_start(mark: str) -> list[psutil.Process]:
     return found
 
 
-def reach(process: subprocess.Popen[bytes], log: Path, result: Path, text: str) -> None:
-    """Wait until `result` is there and `text` has been printed since."""
-    since = 0 if result.exists() else None
+def reach(process: subprocess.Popen[bytes], log: Path, result: Path, checkpoints: Path, sign: str | int) -> None:
+    """Wait until `result` is there and the text `sign` has been printed since, or until the checkpoint of that step."""
+    since, text = 0 if result.exists() else None, str(sign)
     while process.poll() is None:
+        if isinstance(sign, int):
+            tracker = checkpoints / "latest_checkpointed_iteration.txt"
+            if tracker.exists() and int(tracker.read_text() or 0) >= sign:
+                return
+            time.sleep(0.2)
+            continue
         if since is None and result.exists():
             since = log.stat().st_size
         if since is not None and re.search(text, log.read_bytes()[since:].decode(errors="replace")):
@@ -80,42 +103,70 @@ def kill(process: subprocess.Popen[bytes], mark: str) -> tuple[float, list[str]]
 
 
 def faults(root: Path) -> list[str]:
-    """The differences from an undisturbed run."""
+    """What a run that was killed must not have: W&B runs of its starts, and answers that were asked for twice."""
     found: list[str] = []
-    for stage in ("warmup", "sft", "train"):
-        folder = root / stage
-        # Step 0 is GRPO's validation before the first update.
-        steps = [row["step"] for row in read_logs(folder, stage) if row["step"] > 0]
-        if steps != list(range(1, len(steps) + 1)):
-            found.append(f"{stage}: steps {steps}")
-        ids = {path.name.split("-")[-1] for path in folder.glob("wandb/offline-run-*")}
+    for stage in TRAININGS:
+        ids = {path.name.split("-")[-1] for path in (root / stage).glob("wandb/offline-run-*")}
         if len(ids) != 1:
             found.append(f"{stage}: W&B runs {sorted(ids)}")
     for journal in (root / "teach" / "answers.jsonl", *root.glob("eval/*.answers.jsonl")):
         keys = [row["key"] for _, row in read_jsonl(journal)]
         if len(set(keys)) < len(keys):
             found.append(f"{journal}: {len(keys) - len(set(keys))} answers twice")
-    stages = [stage["name"] for stage in json.loads((root / "report.json").read_text())["stages"]]
-    return found if stages == ["base", "sft", "grpo"] else [*found, f"report of {stages}"]
+    return found
+
+
+def differences(root: Path, undisturbed: Path) -> list[str]:
+    """What the killed run has otherwise than the undisturbed run."""
+    found: list[str] = []
+    for stage in TRAININGS:
+        was, now = ({row["step"]: row["data"] for row in read_logs(of / stage, stage)} for of in (undisturbed, root))
+        if was.keys() != now.keys():
+            found.append(f"{stage}: steps {sorted(now)} instead of {sorted(was)}")
+        for step in was.keys() & now.keys():
+            if missing := was[step].keys() - now[step].keys():
+                found.append(f"{stage}: step {step} lacks {sorted(missing)}")
+            losses = was[step].get(LOSS, 0.0), now[step].get(LOSS, 0.0)
+            # After a resume GRPO's rollouts are others.
+            if stage != "train" and not math.isclose(*losses, rel_tol=0.02):
+                found.append(f"{stage}: step {step} has the loss {losses[1]} instead of {losses[0]}")
+    for name in CHAIN_MODELS:
+        was, now = (json.loads((of / f"episodes/{name}.metrics.json").read_text()) for of in (undisturbed, root))
+        found += [f"{name}: {line}" for line in _far_apart(was, now)]
+    return found
+
+
+def _far_apart(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """The figures whose intervals do not meet."""
+    found: list[str] = []
+    for dataset, figures in was.items():
+        for key, (low, high) in figures["ci"].items():
+            others = now[dataset]["ci"][key]
+            if low > others[1] or high < others[0]:
+                found.append(f"{key} {now[dataset][key]} instead of {figures[key]}")
+    return found
 
 
 def main() -> int:
-    root, overrides = Path(sys.argv[1]).resolve(), sys.argv[2:]
-    arguments = ["recipe=quickstart_cpu", f"run_dir={root}", *overrides]
+    root, overrides = Path(sys.argv[1]).resolve(), [*SMALL, *sys.argv[2:]]
+    undisturbed = root.with_name(f"{root.name}-undisturbed")
     root.parent.mkdir(parents=True, exist_ok=True)
-    bad: list[str] = []
-    for number, (stage, result, text) in enumerate(MOMENTS, start=1):
+    with root.with_name(f"{undisturbed.name}.log").open("w") as output:
+        start(["recipe=quickstart_cpu", f"run_dir={undisturbed}", *overrides], uuid.uuid4().hex, output).wait()
+    print("the undisturbed run has ended", flush=True)
+    arguments, bad = ["recipe=quickstart_cpu", f"run_dir={root}", *overrides], []
+    for number, (stage, result, sign) in enumerate(MOMENTS, start=1):
         mark, log = uuid.uuid4().hex, root.with_name(f"{root.name}.start-{number}.log")
         with log.open("w") as output:
             process = start(arguments, mark, output)
-            reach(process, log, root / result, text)
+            reach(process, log, root / result, root / stage / "checkpoints", sign)
             took, left = kill(process, mark)
         bad += [f"{stage}: left {left}"] if left else []
         print(f"{stage}: killed; all of it had ended {took:.1f} s later; left: {left or 'nothing'}", flush=True)
     with root.with_name(f"{root.name}.last-start.log").open("w") as output:
         code = start(arguments, uuid.uuid4().hex, output).wait()
-    bad += [f"the last start ended with exit code {code}"] if code else faults(root)
-    print("\n".join(bad) or "every step once, one W&B run a training, the whole report")
+    bad += [f"the last start ended with exit code {code}"] if code else faults(root) + differences(root, undisturbed)
+    print("\n".join(bad) or "the same steps, metrics and figures as undisturbed; one W&B run a training")
     return 1 if bad else 0
 
 
