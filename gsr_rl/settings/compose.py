@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -145,8 +146,15 @@ def _compose(path: Path, overrides: list[str]) -> DictConfig:
         raise UsageError(f"{where}: {reason}") from None
 
 
+@cache
+def _schema(folder: Path) -> dict[Any, Any]:
+    """All keys that a recipe may set: those of the base of the recipes in `folder`."""
+    schema: Any = OmegaConf.to_container(_compose(folder / "base.yaml", []), resolve=False)
+    return schema
+
+
 def _refuse_unknown_override(key: str) -> None:
-    values: Any = OmegaConf.to_container(_compose(recipes_dir() / "base.yaml", []), resolve=False)
+    values = _schema(recipes_dir())
     nested: dict[str, Any] = {}
     for name in reversed(key.split(".")):
         nested = {name: nested}
@@ -170,9 +178,8 @@ def _verl_config_dir() -> Path:
 
 def _refuse_unknown_keys(path: Path) -> None:
     """Hydra refuses a key that is misspelt on the command line, but not one that is misspelt in a recipe's file."""
-    schema: Any = OmegaConf.to_container(_compose(recipes_dir() / "base.yaml", []), resolve=False)
     text: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    for key, close in _unknown_keys(text, schema):
+    for key, close in _unknown_keys(text, _schema(recipes_dir())):
         _refuse_moved(key, f"{path}: ")
         if key != "defaults":
             raise UsageError(f"{path}: {key}: no such key{f'; did you mean {close}?' if close else ''}")
