@@ -15,6 +15,7 @@ from omegaconf import DictConfig, open_dict
 from transfer_queue import KVBatchMeta
 from verl.trainer.distillation import is_distillation_enabled
 from verl.trainer.ppo.utils import Role
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
@@ -45,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 GUARD_PROMPTS = ("What is 2 + 3?", "Name the capital of France.", "Write a short poem about the sea.", "1, 2, 4, 8,")
 GUARD_TOKENS = 32
+POLL_S = 0.25  # between two looks whether a step's rollouts are whole; verl's 2 s have no key
 
 
 class NoTrainableRows(Exception):
@@ -103,6 +105,11 @@ class GsrTrainer(PPOTrainerSync):
         for role in (Role.ActorRollout, Role.ActorRolloutRef):
             if role in self.role_worker_mapping:
                 self.role_worker_mapping[role] = ray.remote(GsrActorRolloutRefWorker)
+
+    def _build_replay_buffer(self) -> ReplayBuffer:
+        buffer = super()._build_replay_buffer()
+        buffer.poll_interval = POLL_S
+        return buffer
 
     # Weight sync
 

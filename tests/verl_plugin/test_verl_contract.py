@@ -90,8 +90,8 @@ def test_what_we_override_is_there_and_takes_the_same_arguments(ours: type, stoc
 
 def test_each_override_has_something_to_override() -> None:
     hooks = {
-        GsrTrainer: "_init_resource_pool_mgr on_init_end on_step_end _compute_old_log_prob _step_once "
-        "_get_required_batch_multiple _balance_batch _update_actor _compute_metrics _val_metrics_update",
+        GsrTrainer: "_init_resource_pool_mgr _build_replay_buffer on_init_end on_step_end _compute_old_log_prob "
+        "_step_once _get_required_batch_multiple _balance_batch _update_actor _compute_metrics _val_metrics_update",
         GsrAgentLoopWorker: "_run_agent_loop _agent_loop_postprocess",
         GsrTrainingWorker: "set_loss_fn train_mini_batch",
         GsrAgentLoop: "run",
@@ -116,10 +116,12 @@ def test_ours_behaves_as_the_stock_synchronous_trainer(quickstart: DictConfig) -
     for name in ("parameter_sync_step", "use_critic", "use_reference_policy", "use_teacher_policy"):
         assert getattr(ours, name) == getattr(stock, name), name
     buffers = [
-        {key: value for key, value in vars(trainer.replay_buffer).items() if key != "refill_fn"}
+        {key: value for key, value in vars(trainer.replay_buffer).items() if key not in ("refill_fn", "poll_interval")}
         for trainer in (ours, stock)
     ]
     assert buffers[0] == buffers[1]
+    assert (ours.replay_buffer.poll_interval, stock.replay_buffer.poll_interval) == (0.25, 2.0)
+    assert "time.sleep(self.poll_interval)" in inspect.getsource(ReplayBuffer._wait_for_next_poll)
     assert (
         ours.num_mini_batches
         == quickstart.data.train_batch_size // quickstart.actor_rollout_ref.actor.ppo_mini_batch_size
