@@ -12,8 +12,7 @@ import torch
 from offline_wandb import read_run
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny import tiny_tokenizer
-from transformers import LlamaConfig, LlamaForCausalLM
+from tiny import save_tiny_model
 
 from gsr_rl.episode import read_episodes
 from gsr_rl.metrics.gap import summarize
@@ -80,23 +79,7 @@ def command(*arguments: str) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model, a reward function and a recipe, and the chain run with them to the end."""
     folder = tmp_path_factory.mktemp("end-to-end")
-    tokenizer = tiny_tokenizer()
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        initializer_range=0.3,  # peaked enough for probabilities to differ
-        tie_word_embeddings=True,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
+    save_tiny_model(folder / "model")
     (folder / "reward.py").write_text(REWARD)
     (folder / "tiny").mkdir()
     names: dict[str, Any] = {"model": folder / "model", "run_dir": folder / "run", "reward": folder / "reward.py"}

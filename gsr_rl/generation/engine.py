@@ -1,15 +1,18 @@
 """`generation.backend=process`: vLLM's own engine in this process."""
 
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gsr_rl.errors import UsageError
 from gsr_rl.generation.requests import Answer, Request, answer_of
+from gsr_rl.interrupt import interrupted_by
 from gsr_rl.prompts import encode_prompt
 
 # Answers that came within this time share one wait for the disk: what an interrupt costs at most.
 BATCH_S = 0.5
+LOOK_S = 1.0  # between two looks at whether the engine is alive
 
 
 class Engine:
@@ -26,14 +29,25 @@ class Engine:
     def __init__(self, model: str, arguments: Mapping[str, Any]) -> None:
         self.model, self.arguments = model, dict(arguments)
         self._llm: Any = None
+        self._watched = interrupted_by(self._watch)
 
     def __enter__(self) -> "Engine":
+        self._watched.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the device back: another model may be loaded next."""
+        """Give the device back: another model may be loaded next.
+
+        Raises:
+            UsageError: the engine's process has died.
+        """
+        self._watched.__exit__(None, None, None)
+        has_died = self._has_died()
         if self._llm is not None:
             self._llm.llm_engine.engine_core.shutdown()
+        if has_died:
+            hint = "vLLM's log is above; what was answered stays, and the same command resumes"
+            raise UsageError(f"vLLM {self.model}: its engine has died; {hint}") from None
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Sequence[tuple[str, Answer | str]]]:
         """A `gsr_rl.generation.rounds.Sample`."""
@@ -58,6 +72,18 @@ class Engine:
                 answers, shown = [], time.monotonic()
         if answers:
             yield answers
+
+    def _watch(self, left: threading.Event) -> bool:
+        """Wait until the engine has died. vLLM 0.28 notices, and still waits for its answers for ever."""
+        while not left.wait(LOOK_S):
+            if self._has_died():
+                return True
+        return False
+
+    def _has_died(self) -> bool:
+        """Whether the engine's process has died. On a CPU the engine has no process of its own."""
+        core = None if self._llm is None else self._llm.llm_engine.engine_core
+        return hasattr(core, "resources") and core.resources.engine_dead
 
     def _loaded(self, seed: int) -> Any:
         if self._llm is None:

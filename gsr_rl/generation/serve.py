@@ -16,6 +16,7 @@ from typing import Any
 
 from gsr_rl.child import end_with_parent
 from gsr_rl.errors import UsageError
+from gsr_rl.interrupt import interrupted_by
 from gsr_rl.settings.served import Served
 
 # The module behind `vllm serve`. That command itself (entrypoints/cli/main.py) asks for a distribution called `vllm`,
@@ -94,18 +95,14 @@ def _wait(process: "subprocess.Popen[bytes]", model: str, port: int, log: Path) 
 @contextmanager
 def _watched(process: "subprocess.Popen[bytes]", model: str, log: Path) -> Iterator[None]:
     """Interrupt the block if the server ends within it: a client would wait for a server that is away."""
-    left = threading.Event()
-    # A shell makes its background jobs ignore interrupts.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def watch() -> None:
+    def watch(_: threading.Event) -> bool:
         process.wait()
-        if not left.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
+        return True
 
-    threading.Thread(target=watch, daemon=True).start()
     try:
-        yield
+        with interrupted_by(watch):
+            yield
     except KeyboardInterrupt:
         if process.poll() is None:  # the interrupt was the user's
             raise
@@ -113,9 +110,6 @@ def _watched(process: "subprocess.Popen[bytes]", model: str, log: Path) -> Itera
         raise UsageError(
             f"vllm serve {model}: ended with exit code {process.returncode} at work; its log says why: {log}; {hint}"
         ) from None
-    finally:
-        left.set()
-        signal.signal(signal.SIGINT, before)
 
 
 def _is_healthy(port: int) -> bool:

@@ -1,11 +1,13 @@
 """Stage `train`: GRPO on both stages, by verl's own trainer."""
 
+import sys
+
 from data_prep.rows import read_rl_rows
 from gsr_rl.generation.tokenizers import check_prompts, load_tokenizer, longest_problems
 from gsr_rl.settings.compose import rl_config, save_config
 from gsr_rl.settings.settings import Settings
 from gsr_rl.stages.logs import open_logs
-from gsr_rl.stages.models import check_last_step, latest_model, publish
+from gsr_rl.stages.models import check_last_step, latest_model, publish, step_of
 from gsr_rl.stages.preflight import check_attention, check_by_verl, check_recipe
 
 
@@ -28,6 +30,7 @@ def check(settings: Settings) -> None:
 
 def run(settings: Settings) -> None:
     """Train from the latest model of the chain; write `<run_dir>/model`, an ordinary Hugging Face folder."""
+    from gsr_rl.verl_plugin.deaths import DiedError
     from gsr_rl.verl_plugin.launch import train
 
     folder, ray_init = settings.folder, settings.verl.ray_init
@@ -45,7 +48,12 @@ def run(settings: Settings) -> None:
     }
     config = rl_config(settings, changes)
     save_config(config, folder.stage("train") / "config.yaml")
-    train(config)
+    try:
+        train(config)
+    except DiedError as death:
+        checkpoint = folder.latest_checkpoint("train")
+        start = "begins anew" if checkpoint is None else f"goes on from step {step_of(checkpoint)}"
+        sys.exit(f"gsr-rl train: {death}; the same command {start}")
     check_last_step("train", folder.latest_checkpoint("train"), _steps(settings))
     publish(folder.latest_checkpoint("train"), "actor/huggingface", folder.model("train"))
     print(f"gsr-rl train: model in {folder.model('train')}")

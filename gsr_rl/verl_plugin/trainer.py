@@ -36,6 +36,7 @@ from gsr_rl.prompts import encode_prompt
 from gsr_rl.settings.verl import training_settings
 from gsr_rl.verl_plugin.actor import GsrActorRolloutRefWorker
 from gsr_rl.verl_plugin.agent_loop import to_output
+from gsr_rl.verl_plugin.deaths import check_alive
 from gsr_rl.verl_plugin.episode_table import log_episodes
 from gsr_rl.verl_plugin.minibatch import deal_rows, rows_to_update, stage_totals
 from gsr_rl.verl_plugin.plain import plain
@@ -88,6 +89,7 @@ class GsrTrainer(PPOTrainerSync):
     - Actors are `GsrActorRolloutRefWorker`s, which weight the loss by stage (`_init_resource_pool_mgr`).
     - Every weight sync has a deadline, and rollout and actor are compared after the first sync and in each step
       (`on_init_end`, `on_step_end`, `_compute_old_log_prob`): with a broken sync verl waits, or trains on noise.
+    - What was sampled counts only if every process is still alive (`on_sample_end`, `_val_metrics_update`).
     - Validation writes the episodes and adds GSR's metrics of them to verl's own (`_val_metrics_update`).
     """
 
@@ -172,6 +174,15 @@ class GsrTrainer(PPOTrainerSync):
         return batch
 
     # Training
+
+    def on_sample_end(self) -> None:
+        """End the sampling of a step.
+
+        Raises:
+            DiedError: a process has died. Failed episodes and rewards of 0 may be its doing, and would be trained on.
+        """
+        check_alive()
+        super().on_sample_end()
 
     def _step_once(self, metrics: dict[str, Any], timing_raw: dict[str, Any], sample_batch_size: int) -> KVBatchMeta:
         try:
@@ -265,8 +276,10 @@ class GsrTrainer(PPOTrainerSync):
         """verl's own metrics of the refinements, and GSR's metrics of the episodes, both over the same problems.
 
         Raises:
+            DiedError: a process has died; failed episodes and wrong verdicts may be its doing.
             RuntimeError: every episode failed.
         """
+        check_alive()
         packed = reward_extra_infos_dict.pop("episode")
         episodes = [Episode.from_dict(json.loads(text)) for text in packed if text is not None]
         failed = Counter(source for source, text in zip(data_sources, packed, strict=True) if text is None)

@@ -1,6 +1,7 @@
 """vLLM's engine in this process, for which a stand-in answers: requests, answers, and resuming after an interrupt."""
 
 import json
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class StandIn:
     Attributes:
         added: key, token ids and sampling parameters of every request.
         steps: called before each step.
+        died: whether its process has died; None if it has no process of its own.
         shut_down: how often the device was given back.
     """
 
@@ -40,6 +42,7 @@ class StandIn:
     added: list[tuple[str, list[int], Any]] = field(default_factory=list)
     loaded: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     shut_down: int = 0
+    died: bool | None = None
     _queue: deque[tuple[str, list[int]]] = field(default_factory=deque)
     _step: int = 0
 
@@ -51,8 +54,10 @@ class StandIn:
     def engine_core(self) -> Any:
         def shutdown() -> None:
             self.shut_down += 1
+            self.died = self.died is not None or None  # as vLLM does
 
-        return SimpleNamespace(shutdown=shutdown)
+        process = {} if self.died is None else {"resources": SimpleNamespace(engine_dead=self.died)}
+        return SimpleNamespace(shutdown=shutdown, **process)
 
     def load(self, model: str, **arguments: Any) -> "StandIn":
         self.loaded.append((model, arguments))
@@ -118,6 +123,33 @@ def test_the_device_is_given_back_after_an_error(vllm: StandIn) -> None:
         answers(engine, request())
         raise ZeroDivisionError
     assert vllm.shut_down == 1
+
+
+def test_an_engine_whose_process_has_died_is_named(vllm: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM waits for its answers for ever."""
+    monkeypatch.setattr(engine_module, "LOOK_S", 0.01)
+    vllm.died = False
+
+    def wait(number: int) -> None:
+        vllm.died = True
+        time.sleep(60)
+
+    vllm.steps = wait
+    began = time.monotonic()
+    with pytest.raises(UsageError) as raised, Engine("folder", {}) as engine:
+        answers(engine, request())
+    assert time.monotonic() - began < 30
+    assert str(raised.value) == (
+        "vLLM folder: its engine has died; vLLM's log is above; what was answered stays, and the same command resumes"
+    )
+    assert vllm.shut_down == 1
+
+
+def test_an_engine_that_is_given_back_has_not_died(vllm: StandIn) -> None:
+    vllm.died = False
+    with Engine("folder", {}) as engine:
+        answers(engine, request())
+    assert (vllm.shut_down, vllm.died) == (1, True)
 
 
 def test_token_ids_go_to_the_engine_as_they_are_and_messages_through_the_template(
@@ -249,6 +281,19 @@ def test_vllm_s_engine_has_these_methods() -> None:
 
     assert list(inspect.signature(LLMEngine.add_request).parameters)[1:4] == ["request_id", "prompt", "params"]
     assert callable(LLMEngine.step) and callable(LLMEngine.has_unfinished_requests)
+
+
+def test_vllm_notices_the_death_of_its_engine_and_waits_for_its_answers_for_ever() -> None:
+    import inspect
+
+    from vllm.v1.engine.core_client import BackgroundResources, InprocClient, MPClient, SyncMPClient
+
+    assert "engine_dead" in inspect.signature(BackgroundResources).parameters
+    assert "self.resources = BackgroundResources(" in inspect.getsource(MPClient.__init__)
+    assert not issubclass(InprocClient, MPClient)
+    assert "resources.engine_dead = True" in inspect.getsource(MPClient.start_engine_core_monitor)
+    # If this fails, the watch may no longer be needed.
+    assert "outputs = self.outputs_queue.get()" in inspect.getsource(SyncMPClient.get_output)
 
 
 def test_vllm_s_outputs_have_these_fields() -> None:

@@ -14,10 +14,8 @@ from typing import Any
 
 import psutil
 import pytest
-import torch
 from composed import changed, composed
-from tiny import tiny_tokenizer
-from transformers import LlamaConfig, LlamaForCausalLM
+from tiny import save_tiny_model
 
 from data_prep.rows import read_sft_rows
 from gsr_rl.generation import ray_engine
@@ -120,23 +118,7 @@ actor_rollout_ref:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ray")
-    tokenizer: Any = tiny_tokenizer()
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        initializer_range=0.3,  # peaked enough for rounding to change no token
-        tie_word_embeddings=True,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
+    save_tiny_model(folder / "model")
     (folder / "tiny").mkdir()
     (folder / "tiny" / "recipe.yaml").write_text(RECIPE.format(model=folder / "model"))
     return folder

@@ -1,4 +1,9 @@
-"""A small real tokenizer, built on the spot: byte-level BPE that encodes any text, with a chat template."""
+"""A small real tokenizer and a small real model, built on the spot.
+
+The tokenizer is byte-level BPE that encodes any text, with a chat template.
+"""
+
+from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -32,3 +37,27 @@ def tiny_tokenizer(chat_template: str = CHAT_TEMPLATE) -> PreTrainedTokenizerFas
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=EOS, pad_token=PAD, chat_template=chat_template
     )
+
+
+def save_tiny_model(folder: Path) -> None:
+    """A Llama of two layers with random weights, and its tokenizer; the same at every call."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = tiny_tokenizer()
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        initializer_range=0.3,  # peaked enough for probabilities to differ, and for rounding to change no token
+        tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -90,8 +90,9 @@ def test_what_we_override_is_there_and_takes_the_same_arguments(ours: type, stoc
 
 def test_each_override_has_something_to_override() -> None:
     hooks = {
-        GsrTrainer: "_init_resource_pool_mgr _build_replay_buffer on_init_end on_step_end _compute_old_log_prob "
-        "_step_once _get_required_batch_multiple _balance_batch _update_actor _compute_metrics _val_metrics_update",
+        GsrTrainer: "_init_resource_pool_mgr _build_replay_buffer on_init_end on_sample_end on_step_end "
+        "_compute_old_log_prob _step_once _get_required_batch_multiple _balance_batch _update_actor _compute_metrics "
+        "_val_metrics_update",
         GsrAgentLoopWorker: "_run_agent_loop _agent_loop_postprocess",
         GsrTrainingWorker: "set_loss_fn train_mini_batch",
         GsrAgentLoop: "run",
