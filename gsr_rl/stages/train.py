@@ -8,7 +8,7 @@ from gsr_rl.settings.compose import rl_config, save_config
 from gsr_rl.settings.settings import Settings
 from gsr_rl.stages.logs import open_logs
 from gsr_rl.stages.models import check_last_step, latest_model, publish, step_of
-from gsr_rl.stages.preflight import check_attention, check_by_verl, check_recipe
+from gsr_rl.stages.preflight import check_recipe, check_trainer
 
 
 def check(settings: Settings) -> None:
@@ -18,14 +18,13 @@ def check(settings: Settings) -> None:
         UsageError: one line that names the key, file or row, what is wrong and how to fix it.
     """
     check_recipe(settings)
-    check_attention(settings, "train")
+    check_trainer(settings, "train")
     data, length = settings.verl.data, settings.verl.rollout.prompt_length
     kinds = [[files] if isinstance(files, str) else files for files in (data.train_files, data.val_files)]
     problems = [problem.problem for files in kinds for problem in read_rl_rows(*files)]
     tokenizer = load_tokenizer(latest_model(settings, "warmup", "sft"))
     longest = longest_problems(tokenizer, problems)
     check_prompts(settings.gsr, tokenizer, length, settings.verl.chat_kwargs, ["", *longest])
-    check_by_verl(settings)
 
 
 def run(settings: Settings) -> None:
@@ -38,9 +37,10 @@ def run(settings: Settings) -> None:
     env = {**runtime_env["env_vars"], **open_logs(folder.stage("train"))}
     # verl ends with its last epoch, however many steps were asked for; an epoch has at least one step.
     epochs, steps = settings.verl.trainer.total_epochs, settings.verl.trainer.total_training_steps
+    start = settings.verl.model.path or latest_model(settings, "warmup", "sft")
     changes = {
         "trainer.total_epochs": max(epochs, steps or 0),
-        "actor_rollout_ref.model.path": settings.verl.model.path or latest_model(settings, "warmup", "sft"),
+        "actor_rollout_ref.model.path": start,
         "ray_kwargs.ray_init": {**ray_init, "runtime_env": {**runtime_env, "env_vars": env}},
         # Absolute paths: Ray starts its processes in another folder.
         "trainer.default_local_dir": str(folder.checkpoints("train")),
@@ -52,10 +52,10 @@ def run(settings: Settings) -> None:
         train(config)
     except DiedError as death:
         checkpoint = folder.latest_checkpoint("train")
-        start = "begins anew" if checkpoint is None else f"goes on from step {step_of(checkpoint)}"
-        sys.exit(f"gsr-rl train: {death}; the same command {start}")
+        resumed = "begins anew" if checkpoint is None else f"goes on from step {step_of(checkpoint)}"
+        sys.exit(f"gsr-rl train: {death}; the same command {resumed}")
     check_last_step("train", folder.latest_checkpoint("train"), _steps(settings))
-    publish(folder.latest_checkpoint("train"), "actor/huggingface", folder.model("train"))
+    publish(folder.latest_checkpoint("train"), "actor/huggingface", folder.model("train"), start)
     print(f"gsr-rl train: model in {folder.model('train')}")
 
 
