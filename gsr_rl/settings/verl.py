@@ -64,6 +64,7 @@ class Rollout(Facts):
     top_k: int
     n: int
     calculate_log_probs: bool
+    log_prob_max_token_len_per_gpu: int
     val_kwargs: ValidationSampling
 
 
@@ -81,6 +82,12 @@ class Actor(Facts):
     use_dynamic_bsz: bool
     ppo_max_token_len_per_gpu: int
     shuffle: bool
+
+
+class Reference(Facts):
+    """`actor_rollout_ref.ref`: micro-batches of the reference model, in tokens."""
+
+    log_prob_max_token_len_per_gpu: int
 
 
 class TrainedModel(Facts):
@@ -157,6 +164,7 @@ class Verl(Facts):
     model: TrainedModel = Field(validation_alias=AliasPath("actor_rollout_ref", "model"))
     actor: Actor = Field(validation_alias=AliasPath("actor_rollout_ref", "actor"))
     rollout: Rollout = Field(validation_alias=AliasPath("actor_rollout_ref", "rollout"))
+    ref: Reference = Field(validation_alias=AliasPath("actor_rollout_ref", "ref"))
     algorithm: Algorithm
     reward: Reward
     trainer: Trainer
@@ -244,7 +252,7 @@ def check_training(gsr: Gsr, verl: Verl) -> None:
     hint = f"a divisor of data.train_batch_size={batch} (prompts)"
     divides = 0 < mini_batch <= batch and batch % mini_batch == 0
     require(divides, f"{_ACTOR}.ppo_mini_batch_size", mini_batch, hint)
-    _check_budgets(gsr, rollout, actor)
+    _check_budgets(gsr, verl)
     rows, key = rows_in_queue(gsr, verl), "transfer_queue.backend.SimpleStorage.total_storage_size"
     require(verl.queue_size >= rows, key, verl.queue_size, f"at least {rows}, the rows of one step")
 
@@ -263,8 +271,8 @@ def check_checkpoints(verl: Verl, sft: VerlSft) -> None:
         require(has_model, f"{key}.save_contents", checkpoint.save_contents, hint)
 
 
-def _check_budgets(gsr: Gsr, rollout: Rollout, actor: Actor) -> None:
-    longest = gsr.max_response_tokens
+def _check_budgets(gsr: Gsr, verl: Verl) -> None:
+    longest, rollout, actor = gsr.max_response_tokens, verl.rollout, verl.actor
     hint = f"at least {longest}, the larger of gsr.candidate_tokens and gsr.refinement_tokens"
     require(rollout.response_length >= longest, f"{_ROLLOUT}.response_length", rollout.response_length, hint)
     row = rollout.prompt_length + longest
@@ -272,8 +280,13 @@ def _check_budgets(gsr: Gsr, rollout: Rollout, actor: Actor) -> None:
         hint = f"at least {row} = {_ROLLOUT}.prompt_length + the longest response"
         require(rollout.max_model_len >= row, f"{_ROLLOUT}.max_model_len", rollout.max_model_len, hint)
     if actor.use_dynamic_bsz:
-        per_gpu = actor.ppo_max_token_len_per_gpu
-        require(per_gpu >= row, f"{_ACTOR}.ppo_max_token_len_per_gpu", per_gpu, f"at least {row}, the longest row")
+        budgets = {
+            f"{_ACTOR}.ppo_max_token_len_per_gpu": actor.ppo_max_token_len_per_gpu,
+            f"{_ROLLOUT}.log_prob_max_token_len_per_gpu": rollout.log_prob_max_token_len_per_gpu,
+            "actor_rollout_ref.ref.log_prob_max_token_len_per_gpu": verl.ref.log_prob_max_token_len_per_gpu,
+        }
+        for key, budget in budgets.items():
+            require(budget >= row, key, budget, f"at least {row}, the longest row")
 
 
 def rows_in_queue(gsr: Gsr, verl: Verl) -> int:

@@ -19,12 +19,11 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from gsr_rl.errors import UsageError
+from gsr_rl.settings.gsr import SHARED_PREFIX
 from gsr_rl.verl_plugin.packing import Row, at_least, micro_batches, pack, packed_tokens
 
 logger = logging.getLogger(__name__)
 
-# `gsr.shared_prefix` in every process of a run: verl hands its engines no section of ours. "0" turns sharing off.
-SWITCH = "GSR_RL_SHARED_PREFIX"
 # Attention functions that understand packed groups by their position ids.
 ATTENTION = ("packed_sdpa",)
 # Marks the data that are computed on the shared path. Holds the rows of each micro-batch.
@@ -181,7 +180,7 @@ def model_reason(engine: FSDPEngineWithLMHead) -> str:
     attention = config._attn_implementation
     windows = {kind for kind in getattr(config, "layer_types", None) or () if kind != "full_attention"}
     reasons = {
-        "gsr.shared_prefix=False": os.environ.get(SWITCH) == "0",
+        "gsr.shared_prefix=False": os.environ.get(SHARED_PREFIX) == "0",
         f"attn_implementation={attention}": attention not in ATTENTION,
         "use_remove_padding=False": not engine.use_remove_padding,
         "ulysses_sequence_parallel_size > 1": engine.use_ulysses_sp,
