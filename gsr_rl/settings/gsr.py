@@ -7,7 +7,6 @@ from pydantic import Field, model_validator
 from gsr_rl.prompts import PromptSet
 from gsr_rl.section import Section, require_field
 
-
 # `gsr.shared_prefix` for verl's processes, whose engines get no section of ours: "0" turns it off.
 SHARED_PREFIX = "GSR_RL_SHARED_PREFIX"
 

@@ -161,9 +161,7 @@ class SharedPrefixEngine(FSDPEngineWithLMHead):
 
     def _largest_of_ranks(self, number: int) -> int:
         largest = torch.tensor([number], device=fsdp.get_device_id())
-        torch.distributed.all_reduce(
-            largest, op=torch.distributed.ReduceOp.MAX, group=self.get_data_parallel_group()
-        )
+        torch.distributed.all_reduce(largest, op=torch.distributed.ReduceOp.MAX, group=self.get_data_parallel_group())
         return int(largest)
 
     def _tell(self, reason: str) -> None:

@@ -41,7 +41,7 @@ def make_engine(cls: type, model: Path, **model_changes: Any) -> Any:
             use_remove_padding=True,
         ),
         optimizer_config=FSDPOptimizerConfig(
-            lr=1.0, weight_decay=0.0, optimizer="SGD", optimizer_impl="torch.optim", clip_grad=1e9
+            lr=0.01, weight_decay=0.0, optimizer="SGD", optimizer_impl="torch.optim", clip_grad=1e9
         ),
         checkpoint_config=CheckpointConfig(),
     )
@@ -62,7 +62,7 @@ def parameters(engine: Any) -> torch.Tensor:
 def make_batch(rows: list[dict[str, Any]], **settings: Any) -> TensorDict:
     """A batch as verl's trainer sends it: `prompt`, `response`, and more fields of each row.
 
-    Each other field is one number per response token, or a scalar.
+    Each other field is one number per response token, or a scalar. Settings are the same for all rows, or tensors.
     """
     tensors: dict[str, torch.Tensor] = {}
     for key in rows[0]:
@@ -75,6 +75,10 @@ def make_batch(rows: list[dict[str, Any]], **settings: Any) -> TensorDict:
     tensors["input_ids"] = torch.nested.as_nested_tensor(sequences, layout=torch.jagged)
     positions = [torch.arange(len(sequence)) for sequence in sequences]
     tensors["position_ids"] = torch.nested.as_nested_tensor(positions, layout=torch.jagged)
+    for key in [key for key, value in settings.items() if isinstance(value, torch.Tensor)]:
+        tensors[key] = settings.pop(key)
     data = TensorDict(tensors, batch_size=[len(rows)])
-    tu.assign_non_tensor(data, **{"temperature": 1.0, "use_dynamic_bsz": True, "use_remove_padding": True, **settings})
+    if "temperature" not in data:
+        tu.assign_non_tensor(data, temperature=1.0)
+    tu.assign_non_tensor(data, **{"use_dynamic_bsz": True, "use_remove_padding": True, **settings})
     return data
