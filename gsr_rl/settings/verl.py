@@ -84,12 +84,6 @@ class Actor(Facts):
     shuffle: bool
 
 
-class Reference(Facts):
-    """`actor_rollout_ref.ref`: micro-batches of the reference model, in tokens."""
-
-    log_prob_max_token_len_per_gpu: int
-
-
 class TrainedModel(Facts):
     """A model that verl trains. `path` is null for the latest model of the chain."""
 
@@ -164,7 +158,6 @@ class Verl(Facts):
     model: TrainedModel = Field(validation_alias=AliasPath("actor_rollout_ref", "model"))
     actor: Actor = Field(validation_alias=AliasPath("actor_rollout_ref", "actor"))
     rollout: Rollout = Field(validation_alias=AliasPath("actor_rollout_ref", "rollout"))
-    ref: Reference = Field(validation_alias=AliasPath("actor_rollout_ref", "ref"))
     algorithm: Algorithm
     reward: Reward
     trainer: Trainer
@@ -283,7 +276,6 @@ def _check_budgets(gsr: Gsr, verl: Verl) -> None:
         budgets = {
             f"{_ACTOR}.ppo_max_token_len_per_gpu": actor.ppo_max_token_len_per_gpu,
             f"{_ROLLOUT}.log_prob_max_token_len_per_gpu": rollout.log_prob_max_token_len_per_gpu,
-            "actor_rollout_ref.ref.log_prob_max_token_len_per_gpu": verl.ref.log_prob_max_token_len_per_gpu,
         }
         for key, budget in budgets.items():
             require(budget >= row, key, budget, f"at least {row}, the longest row")

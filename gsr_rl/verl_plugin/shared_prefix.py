@@ -16,6 +16,7 @@ import torch.distributed
 import verl.workers.engine.fsdp.transformer_impl as fsdp
 from tensordict import TensorDict
 from verl.utils import tensordict_utils as tu
+from verl.utils.device import get_device_id
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from gsr_rl.errors import UsageError
@@ -84,7 +85,8 @@ class SharedPrefixEngine(FSDPEngineWithLMHead):
         if not is_planned(micro_batch):
             return super().prepare_model_inputs(micro_batch)
         packed = pack(rows_of(micro_batch))
-        flat = micro_batch["input_ids"].values()
+        input_ids: Any = micro_batch["input_ids"]
+        flat: torch.Tensor = input_ids.values()
         tokens, positions, predictors, at, counts = (
             torch.tensor(indices, device=flat.device)
             for indices in (packed.tokens, packed.positions, packed.predictors, packed.at, packed.counts)
@@ -160,7 +162,7 @@ class SharedPrefixEngine(FSDPEngineWithLMHead):
             )
 
     def _largest_of_ranks(self, number: int) -> int:
-        largest = torch.tensor([number], device=fsdp.get_device_id())
+        largest = torch.tensor([number], device=get_device_id())
         torch.distributed.all_reduce(largest, op=torch.distributed.ReduceOp.MAX, group=self.get_data_parallel_group())
         return int(largest)
 
@@ -231,4 +233,4 @@ def planned(prepare: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-fsdp.prepare_micro_batches = planned(fsdp.prepare_micro_batches)
+fsdp.prepare_micro_batches = planned(fsdp.prepare_micro_batches)  # pyright: ignore[reportPrivateImportUsage]

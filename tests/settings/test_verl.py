@@ -71,6 +71,7 @@ BUDGETS: dict[str, Any] = {
         ({ROLLOUT + "response_length": 63}, ["rollout.response_length=63", "at least 64"]),
         ({ROLLOUT + "max_model_len": 320 + 63}, ["rollout.max_model_len=383", "at least 384"]),
         ({ACTOR + "ppo_max_token_len_per_gpu": 383}, ["ppo_max_token_len_per_gpu=383", "at least 384"]),
+        ({ROLLOUT + "log_prob_max_token_len_per_gpu": 383}, ["log_prob_max_token_len_per_gpu=383", "at least 384"]),
         ({ACTOR + "ppo_mini_batch_size": 0}, ["ppo_mini_batch_size=0", "divisor of data.train_batch_size=8"]),
         ({ACTOR + "ppo_mini_batch_size": 3}, ["ppo_mini_batch_size=3", "divisor of data.train_batch_size=8"]),
         ({ACTOR + "ppo_mini_batch_size": 16}, ["ppo_mini_batch_size=16", "divisor of data.train_batch_size=8"]),
