@@ -52,6 +52,7 @@ _STAGES: dict[str, tuple[str, ...]] = {
     "gsr.seed": PROMPTED,
     "gsr.prompts.": PROMPTED,
     "gsr.sync_guard.": NONE,
+    "gsr.shared_prefix": NONE,  # changes how log-probs are computed, and not the log-probs
     "generation.": NONE,
     "generation.engine": ("teach", "eval"),
     "generation.engine.": ("teach", "eval"),

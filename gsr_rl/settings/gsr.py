@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from gsr_rl.prompts import PromptSet
 from gsr_rl.section import Section, require_field
 
+# `gsr.shared_prefix` for verl's processes, whose engines get no section of ours: "0" turns it off.
+SHARED_PREFIX = "GSR_RL_SHARED_PREFIX"
+
 
 class Sampling(Section):
     """Sampling of one stage in validation and evaluation, where each stage has its own (in training verl has one)."""
@@ -71,6 +74,10 @@ than right, and any other set with probability `gsr.easy_probability` (after Agg
     """Whether a training response that the token limit cut off keeps a score above 0. By default it scores 0, \
 whatever its answer. Otherwise nothing rewards the end of a response whose answer comes first, and GRPO makes the \
 model ramble. `correct`, and with it validation, follows the judge in any case."""
+    shared_prefix: bool = True
+    """Whether training computes a prompt once for all of its rows in a micro-batch, and logits only of tokens in the \
+loss. That changes neither log-probs nor gradients. It works on a CPU; on an accelerator, and with models that it \
+cannot serve, training computes each row with its whole prompt, and the log says so."""
     validation: Validation = Validation()
     """Sampling outside of training."""
     sync_guard: SyncGuard = SyncGuard()

@@ -7,6 +7,7 @@ from typing import Any
 
 from gsr_rl.errors import UsageError
 from gsr_rl.generation.cluster import address_of, check_cluster
+from gsr_rl.settings.gsr import SHARED_PREFIX
 from gsr_rl.settings.settings import Settings
 
 _CPU_ENV = ("OMP_NUM_THREADS", "THP_MEM_ALLOC_ENABLE", "VLLM_ENABLE_V1_MULTIPROCESSING")
@@ -42,7 +43,8 @@ def choose_platform(settings: Settings) -> Settings:
             "trainer.device=cpu: there is an accelerator here; use a recipe for it, or set VERL_PLATFORM=cpu where the "
             "CPU packages (requirements/cpu.txt) are installed"
         )
-    env: dict[str, str] = {} if chosen is None else {"VERL_PLATFORM": chosen}
+    os.environ[SHARED_PREFIX] = str(int(settings.gsr.shared_prefix))
+    env = {SHARED_PREFIX: os.environ[SHARED_PREFIX], **({} if chosen is None else {"VERL_PLATFORM": chosen})}
     if chosen == "cpu":
         _set_cpu_environment()
         env |= {key: os.environ[key] for key in _CPU_ENV}

@@ -41,27 +41,49 @@ def rows_to_update(has_signal: Sequence[bool], lengths: Sequence[int], multiple:
     return [i for i in range(len(has_signal)) if i not in left_out]
 
 
-def deal_rows(tags: Sequence[dict[str, Any]], ranks: int, mini_batches: int) -> list[int]:
+def deal_rows(keys: Sequence[str], tags: Sequence[dict[str, Any]], ranks: int, mini_batches: int) -> list[int]:
     """An order of the rows in which each rank's contiguous share splits into equal contiguous mini-batches.
 
-    Rows are sorted (real rows before padding, then by stage, then longest first) and dealt in turn. Two mini-batches
-    then differ by at most one real row, by at most one row of each stage, and in each stage's tokens by no more than
-    that stage's longest row.
+    Two mini-batches differ by at most one real row, and by at most one row of each stage. Within that, the rows of a
+    prompt and stage stay together, as they share a prompt to compute; and the longest groups are dealt first, each to
+    the mini-batch with the fewest tokens of its stage.
 
     Args:
+        keys: of the rows; `{prompt}_{row}_0`.
         tags: one per row, with `stage`, `seq_len` (tokens) and, in padding, `is_padding`. Their number is a multiple of
             ranks * mini_batches.
 
     Returns:
         Indices of all rows, a permutation.
     """
-
-    def sort_key(i: int) -> tuple[bool, str, int]:
-        return bool(tags[i].get("is_padding")), str(tags[i]["stage"]), -int(tags[i]["seq_len"])
-
+    groups: dict[tuple[bool, str], dict[str, list[int]]] = {}  # by kind of row, then by prompt
+    for i, tag in enumerate(tags):
+        kind = groups.setdefault((bool(tag.get("is_padding")), str(tag["stage"])), {})
+        kind.setdefault(keys[i].split("_")[0], []).append(i)
+    # The cells are in order of ranks, and within a rank in order of mini-batches.
     cells: list[list[int]] = [[] for _ in range(ranks * mini_batches)]
-    for position, i in enumerate(sorted(range(len(tags)), key=sort_key)):
-        cells[position % len(cells)].append(i)
-    # The cells are in order of ranks, and within a rank in order of mini-batches. Rows that are neighbours when sorted
-    # have gone to different cells.
+    dealt = 0
+    for _, kind in sorted(groups.items()):
+        n_rows = sum(map(len, kind.values()))
+        # As many rows for each cell as if single rows were dealt in turn.
+        room = [len(range((cell - dealt) % len(cells), n_rows, len(cells))) for cell in range(len(cells))]
+        _deal_groups(list(kind.values()), [int(tag["seq_len"]) for tag in tags], cells, room)
+        dealt += n_rows
     return [i for cell in cells for i in cell]
+
+
+def _deal_groups(groups: list[list[int]], lengths: Sequence[int], cells: list[list[int]], room: list[int]) -> None:
+    """Add the groups to the cells: whole where a cell has room, else cut over the cells with the most room."""
+
+    def size(group: list[int]) -> int:
+        return sum(lengths[i] for i in group)
+
+    tokens = [0] * len(cells)
+    for group in sorted(groups, key=size, reverse=True):
+        while group:
+            wide = [cell for cell, left in enumerate(room) if left >= len(group)]
+            cell = min(wide, key=lambda cell: tokens[cell]) if wide else room.index(max(room))
+            part, group = group[: room[cell]], group[room[cell] :]
+            cells[cell] += part
+            room[cell] -= len(part)
+            tokens[cell] += size(part)

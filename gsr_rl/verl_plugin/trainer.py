@@ -100,6 +100,8 @@ class GsrTrainer(PPOTrainerSync):
         super().__init__(config)
         actor = config.actor_rollout_ref.actor
         self.num_mini_batches = config.data.train_batch_size // actor.ppo_mini_batch_size
+        if self.gsr.shared_prefix and config.trainer.device != "cpu":
+            logger.warning("gsr-rl: gsr.shared_prefix: only on a CPU; here every row is computed with its whole prompt")
 
     def _init_resource_pool_mgr(self) -> None:
         super()._init_resource_pool_mgr()
@@ -215,7 +217,7 @@ class GsrTrainer(PPOTrainerSync):
         if dropped:
             tq.kv_clear(keys=dropped, partition_id=batch.partition_id)
         batch = super()._balance_batch(_rows(batch, keep), metrics, **kwargs)
-        batch.reorder(deal_rows(batch.tags, self._ranks(), self.num_mini_batches))
+        batch.reorder(deal_rows(batch.keys, batch.tags, self._ranks(), self.num_mini_batches))
         return batch
 
     def _ranks(self) -> int:
@@ -244,7 +246,7 @@ class GsrTrainer(PPOTrainerSync):
             logger.warning("gsr-rl: step %d: equal rewards in every group; nothing to learn", self.global_steps)
         lengths = [tag["seq_len"] for tag in batch.tags]
         part = _rows(batch, rows_to_update(has_signal, lengths, self._ranks() * self.num_mini_batches))
-        part.reorder(deal_rows(part.tags, self._ranks(), self.num_mini_batches))
+        part.reorder(deal_rows(part.keys, part.tags, self._ranks(), self.num_mini_batches))
         metrics[ROWS_LEFT_OUT] = _n_real(batch) - _n_real(part)
         super()._update_actor(part, metrics)
         return batch

@@ -1,5 +1,6 @@
 """Dealing rows to ranks and mini-batches, against brute force over what verl makes of the order."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 
 from gsr_rl.verl_plugin.minibatch import deal_rows, rows_to_update, stage_totals
 
+Keys = list[str]
 Tags = list[dict[str, Any]]
+Batch = tuple[Keys, Tags, int, int]
 
 
 def tag(stage: str, seq_len: int, is_padding: bool = False) -> dict[str, Any]:
@@ -16,14 +19,16 @@ def tag(stage: str, seq_len: int, is_padding: bool = False) -> dict[str, Any]:
 
 
 @st.composite
-def batches(draw: st.DrawFn) -> tuple[Tags, int, int]:
+def batches(draw: st.DrawFn) -> Batch:
     """Rows of both stages, padded as verl does: by less than one row per cell, with rows like the first."""
     ranks, mini_batches = draw(st.integers(1, 4)), draw(st.integers(1, 4))
     lengths = st.integers(1, 500)
     row = st.builds(tag, st.sampled_from(["candidate", "refinement"]), lengths)
     rows = draw(st.lists(row, min_size=1, max_size=40))
+    keys = [f"{draw(st.integers(0, 9))}_{i}_0" for i in range(len(rows))]
     padding = -len(rows) % (ranks * mini_batches)
-    return rows + [tag(rows[0]["stage"], 128, True)] * padding, ranks, mini_batches
+    keys += [f"pad_{i}_0" for i in range(padding)]
+    return keys, rows + [tag(rows[0]["stage"], 128, True)] * padding, ranks, mini_batches
 
 
 def split(order: list[int], ranks: int, mini_batches: int) -> list[list[list[int]]]:
@@ -38,48 +43,72 @@ def spread(counts: list[int]) -> int:
 
 
 @given(batches())
-def test_every_row_is_dealt_once(batch: tuple[Tags, int, int]) -> None:
-    tags, ranks, mini_batches = batch
-    assert sorted(deal_rows(tags, ranks, mini_batches)) == list(range(len(tags)))
+def test_every_row_is_dealt_once(batch: Batch) -> None:
+    assert sorted(deal_rows(*batch)) == list(range(len(batch[0])))
 
 
 @given(batches())
-def test_mini_batches_share_real_rows_stages_and_lengths_evenly(batch: tuple[Tags, int, int]) -> None:
-    tags, ranks, mini_batches = batch
-    by_rank = split(deal_rows(tags, ranks, mini_batches), ranks, mini_batches)
+def test_mini_batches_share_real_rows_and_stages_evenly(batch: Batch) -> None:
+    _, tags, ranks, mini_batches = batch
+    by_rank = split(deal_rows(*batch), ranks, mini_batches)
     minis = [[i for rank in by_rank for i in rank[mini]] for mini in range(mini_batches)]
     assert spread([sum(not tags[i].get("is_padding") for i in mini) for mini in minis]) <= 1
     for stage in ("candidate", "refinement"):
         rows = [[tags[i] for i in mini if not tags[i].get("is_padding")] for mini in minis]
-        by_mini = [[row["seq_len"] for row in mini if row["stage"] == stage] for mini in rows]
-        assert spread([len(lengths) for lengths in by_mini]) <= 1
-        longest = max((length for lengths in by_mini for length in lengths), default=0)
-        assert spread([sum(lengths) for lengths in by_mini]) <= longest
+        assert spread([sum(row["stage"] == stage for row in mini) for mini in rows]) <= 1
 
 
 @given(batches())
-def test_ranks_share_the_rows_of_each_mini_batch_evenly(batch: tuple[Tags, int, int]) -> None:
-    tags, ranks, mini_batches = batch
-    by_rank = split(deal_rows(tags, ranks, mini_batches), ranks, mini_batches)
+def test_ranks_share_the_rows_of_each_mini_batch_evenly(batch: Batch) -> None:
+    _, tags, ranks, mini_batches = batch
+    by_rank = split(deal_rows(*batch), ranks, mini_batches)
     for mini in range(mini_batches):
         assert spread([sum(not tags[i].get("is_padding") for i in rank[mini]) for rank in by_rank]) <= 1
 
 
+@given(batches())
+def test_groups_are_cut_only_where_no_cell_has_room(batch: Batch) -> None:
+    keys, tags, ranks, mini_batches = batch
+    cells = [cell for rank in split(deal_rows(*batch), ranks, mini_batches) for cell in rank]
+    for stage in ("candidate", "refinement"):
+        of_stage = [i for i, tag in enumerate(tags) if tag["stage"] == stage and not tag.get("is_padding")]
+        pieces = [{keys[i].split("_")[0] for i in cell if i in set(of_stage)} for cell in cells]
+        n_groups = len({keys[i].split("_")[0] for i in of_stage})
+        # A group is cut when no cell has room for all of it, and each cut fills a cell.
+        assert sum(map(len, pieces)) - n_groups < len(cells)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(1, 5), st.data())
+def test_groups_of_one_size_stay_whole_and_share_tokens_evenly(
+    ranks: int, mini_batches: int, per_cell: int, size: int, data: st.DataObject
+) -> None:
+    cells = ranks * mini_batches
+    lengths = data.draw(st.lists(st.integers(1, 500), min_size=cells * per_cell, max_size=cells * per_cell))
+    keys = [f"{group}_{i}_0" for group in range(len(lengths)) for i in range(size)]
+    tags = [tag("candidate", length) for length in lengths for _ in range(size)]
+    dealt = split(deal_rows(keys, tags, ranks, mini_batches), ranks, mini_batches)
+    by_cell = [[int(keys[i].split("_")[0]) for i in cell] for rank in dealt for cell in rank]
+    assert all(set(Counter(groups).values()) == {size} for groups in by_cell)
+    assert spread([sum(lengths[group] for group in groups) for groups in by_cell]) <= size * max(lengths)
+
+
 def test_a_batch_worked_out_by_hand() -> None:
-    # Sorted: candidates of length 30, 20, 10, refinements of 60, 50, 40, padding. Dealt to four cells in turn.
-    tags = [
-        tag("refinement", 40),
-        tag("candidate", 10),
-        tag("candidate", 30),
-        tag("refinement", 60),
-        tag("candidate", 20),
-        tag("refinement", 50),
-        tag("candidate", 128, True),
-        tag("candidate", 128, True),
+    # Four cells of two rows. Each kind is dealt from where the kind before it ended: the candidates of prompts a and b
+    # have room for one row in the first three cells, the refinements in the last cell and in the first two.
+    rows = [
+        ("a", tag("refinement", 60)),
+        ("a", tag("candidate", 10)),
+        ("b", tag("candidate", 20)),
+        ("b", tag("candidate", 15)),
+        ("b", tag("refinement", 40)),
+        ("a", tag("refinement", 50)),
+        ("pad", tag("candidate", 128, True)),
+        ("pad", tag("candidate", 128, True)),
     ]
-    (first, second) = split(deal_rows(tags, 2, 2), 2, 2)
-    lengths = [[[tags[i]["seq_len"] for i in mini] for mini in rank] for rank in (first, second)]
-    assert lengths == [[[30, 50], [20, 40]], [[10, 128], [60, 128]]]
+    keys = [f"{prompt}_{i}_0" for i, (prompt, _) in enumerate(rows)]
+    (first, second) = split(deal_rows(keys, [tag for _, tag in rows], 2, 2), 2, 2)
+    lengths = [[[rows[i][1]["seq_len"] for i in mini] for mini in rank] for rank in (first, second)]
+    assert lengths == [[[20, 60], [15, 50]], [[10, 128], [40, 128]]]
 
 
 def test_stage_totals_are_means_over_the_mini_batches() -> None:
