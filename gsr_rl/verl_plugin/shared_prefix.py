@@ -17,6 +17,7 @@ import verl.workers.engine.fsdp.transformer_impl as fsdp
 from tensordict import TensorDict
 from verl.utils import tensordict_utils as tu
 from verl.utils.device import get_device_id
+from verl.utils.model import extract_multi_modal_inputs
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from gsr_rl.errors import UsageError
@@ -197,11 +198,11 @@ def model_reason(engine: FSDPEngineWithLMHead) -> str:
 
 def data_reason(data: TensorDict) -> str:
     """Why a batch cannot share prompts; empty if it can."""
-    inputs = data.get("multi_modal_inputs", None)
+    images = extract_multi_modal_inputs(data.get("multi_modal_inputs", []))
     reasons = {
         "use_dynamic_bsz=False": not tu.get_non_tensor_data(data, "use_dynamic_bsz", True),
         "distillation of the top k": tu.get_non_tensor_data(data, "distillation_use_topk", False),
-        "rows hold more than text": data["position_ids"].dim() == 3 or any(inputs.tolist() if inputs else ()),
+        "rows hold more than text": data["position_ids"].dim() == 3 or bool(images),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 

@@ -14,6 +14,7 @@ import torch.multiprocessing
 from prefix_steps import GROUPS, change_of_a_step, log_probs, make_rows, on_two_ranks, relative_difference
 from training_engine import join_group, make_batch, make_engine, write_model
 from transformers import LlamaConfig
+from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 from verl.workers.utils.losses import sft_loss
@@ -23,7 +24,7 @@ import gsr_rl.cpu.engine
 from gsr_rl.errors import UsageError
 from gsr_rl.settings.gsr import SHARED_PREFIX
 from gsr_rl.verl_plugin.packing import Row, micro_batches
-from gsr_rl.verl_plugin.shared_prefix import SharedPrefixEngine, model_reason
+from gsr_rl.verl_plugin.shared_prefix import SharedPrefixEngine, data_reason, model_reason
 
 Pair = tuple[Any, Any]
 
@@ -84,13 +85,14 @@ def test_a_mini_batch_of_padding_alone_changes_nothing(engines: Pair) -> None:
     assert not change.any()
 
 
-def test_sft_has_the_gradients_of_verl(engines: Pair) -> None:
-    # verl's SFT rows have a loss mask over the whole row. Here the response has tokens that are no labels.
+def test_sft_has_the_gradients_of_verl(engines: Pair, folder: Path) -> None:
+    # verl's SFT rows have a loss mask over the whole row. Here the response has tokens that are no labels. Our engine
+    # is new, so the comparison at first use comes within the training.
     rows = make_rows(padding=0)
     for row in rows:
         row["loss_mask"] = [0] * len(row["prompt"]) + [int(i % 3 != 1) for i in range(len(row["response"]))]
     losses, grads = [], []
-    for engine in engines:
+    for engine in (engines[0], make_engine(SharedPrefixEngine, folder)):
         with engine.train_mode():
             data = make_batch(rows, max_token_len_per_gpu=60)
             output = engine.forward_backward_batch(data, partial(sft_loss, None))
@@ -126,11 +128,25 @@ def test_each_group_is_computed_in_one_micro_batch(engines: Pair, monkeypatch: p
     assert output["metrics"]["row_tokens_per_packed_token"] == [pytest.approx(n_row_tokens / n_tokens)]
 
 
+def test_rows_may_have_a_micro_batch_each(engines: Pair) -> None:
+    rows = make_rows([(False, 30, [9]), (True, 40, [4])], padding=0)
+    stock, ours = (log_probs(engine, rows, max_token_len_per_gpu=50) for engine in engines)
+    assert relative_difference(ours["log_probs"], stock["log_probs"]) < 1e-5
+
+
 def test_a_group_above_the_budget_is_split_and_counted(engines: Pair) -> None:
     with engines[1].eval_mode():
         data = make_batch(make_rows(padding=0), max_token_len_per_gpu=42)
         output = engines[1].infer_batch(data, loss_function=None)
     assert output["metrics"]["groups_split"] == [2]  # 21 + 36 and 30 + 15 tokens
+
+
+def test_rows_of_the_queue_share_and_rows_with_images_do_not() -> None:
+    rows = [{"input_ids": torch.arange(4), "position_ids": torch.arange(4), "multi_modal_inputs": {}} for _ in range(2)]
+    assert data_reason(list_of_dict_to_tensordict(rows)) == ""
+    for row in rows:
+        row["multi_modal_inputs"] = {"pixel_values": torch.ones(1, 2)}
+    assert data_reason(list_of_dict_to_tensordict(rows)) == "rows hold more than text"
 
 
 # First use, and what takes verl's own path

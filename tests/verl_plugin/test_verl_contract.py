@@ -36,6 +36,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tu
 from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.utils.debug.metrics import calculate_debug_metrics
+from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 from verl.workers.rollout.llm_server import LLMServerClient
 from verl.workers.rollout.replica import TokenOutput
@@ -46,6 +47,7 @@ from gsr_rl.settings.recipes import recipes_dir
 from gsr_rl.verl_plugin.actor import GsrActorRolloutRefWorker, GsrTrainingWorker
 from gsr_rl.verl_plugin.agent_loop import GsrAgentLoop
 from gsr_rl.verl_plugin.launch import GsrTaskRunner
+from gsr_rl.verl_plugin.shared_prefix import SharedPrefixEngine
 from gsr_rl.verl_plugin.sync_guard import CORRELATION, check_correlation
 from gsr_rl.verl_plugin.trainer import GsrTrainer
 from gsr_rl.verl_plugin.worker import GsrAgentLoopManager, GsrAgentLoopWorker
@@ -75,6 +77,7 @@ def parameters_of(function: Any) -> list[str]:
         (GsrTrainingWorker, TrainingWorker),
         (GsrActorRolloutRefWorker, ActorRolloutRefWorker),
         (GsrTaskRunner, PlainRunner),
+        (SharedPrefixEngine, FSDPEngineWithLMHead),
     ],
 )
 def test_what_we_override_is_there_and_takes_the_same_arguments(ours: type, stock: type) -> None:
@@ -97,6 +100,7 @@ def test_each_override_has_something_to_override() -> None:
         GsrTrainingWorker: "set_loss_fn train_mini_batch",
         GsrAgentLoop: "run",
         GsrTaskRunner: "run",
+        SharedPrefixEngine: "initialize forward_backward_batch prepare_model_inputs prepare_model_outputs",
     }
     for ours, names in hooks.items():
         for name in names.split():
