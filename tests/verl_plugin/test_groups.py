@@ -257,9 +257,10 @@ def test_the_actor_s_worker_gets_its_settings_beside_the_rows(tokenizer: Any) ->
     worker, engine = make_training_worker(GsrTrainingWorker)
     del data["input_ids"]  # verl would count its tokens over all ranks, which takes a process group
     worker.train_mini_batch(data)
-    # Dealt in turn, longest first: candidates of 5, 4, 3, 2 tokens, then the refinement of 6, then padding.
+    # The group of candidates of 2, 3, 4, 5 tokens is cut, since each mini-batch has two; then come the refinement of 6
+    # and padding.
     lengths = [[int(row.sum()) for row in batch["response_mask"].unbind()] for batch in engine.batches]
-    assert lengths == [[5, 3, 6], [4, 2, 0]]
+    assert lengths == [[2, 3, 6], [4, 5, 0]]
     assert [float(batch["refine_weight"]) for batch in engine.batches] == [0.3, 0.3]
     # 14 tokens in 4 candidates and 6 tokens in one refinement, divided by two mini-batches.
     totals = [tu.get_non_tensor_data(batch, "stage_totals", None) for batch in engine.batches]
