@@ -64,8 +64,8 @@ class SharedPrefixEngine(FSDPEngineWithLMHead):
             UsageError: at first use, the shared path has other log-probs than verl's own.
         """
         reason = self._model_reason or data_reason(data)
-        if reason:
-            self._tell(reason)
+        if self._largest_of_ranks(int(bool(reason))):  # the ranks compute together, so all go the same way
+            self._tell(reason or "rows of another rank cannot share")
             return super().forward_backward_batch(data, loss_function, forward_only)
         rows = rows_of(data)
         batches, n_split = micro_batches(rows, data["max_token_len_per_gpu"])
