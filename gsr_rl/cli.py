@@ -117,8 +117,10 @@ def _run_stage(name: str, arguments: list[str]) -> None:
     from gsr_rl.settings.compose import load_settings
 
     settings = load_settings(recipes[0], [argument for argument in arguments if not argument.startswith("recipe=")])
+    from gsr_rl.files import check_writable
     from gsr_rl.stages.chain import check_layout
 
+    check_writable(settings.folder.root, "run_dir")
     check_layout(settings)
     if dry:
         from gsr_rl.stages import dry_run

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +79,20 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path, key: str) -> None:
+    """A folder can be written to, or made. Leaves no trace.
+
+    Raises:
+        UsageError: it cannot; names `key`.
+    """
+    try:
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        with tempfile.TemporaryDirectory(dir=nearest):  # only trying tells: root may write nearly everywhere
+            pass
+    except OSError as error:
+        raise UsageError(f"{key}={folder}: cannot be written ({error.strerror}); choose another folder") from None
 
 
 @contextmanager
