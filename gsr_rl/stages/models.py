@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gsr_rl.errors import UsageError
 from gsr_rl.settings.settings import Settings
+from gsr_rl.stages.weights import check_names
 
 
 def base_model(settings: Settings) -> str:
@@ -45,18 +46,23 @@ def check_last_step(stage: str, checkpoint: Path | None, wanted: int) -> None:
         )
 
 
-def publish(checkpoint: Path | None, model: str, target: Path) -> None:
+def publish(checkpoint: Path | None, model: str, target: Path, start: str) -> None:
     """Copy the folder `model` of a training stage's last checkpoint to `target`, which appears whole or not at all.
 
     Its config.json loses `attn_implementation`: the trainer's choice, which transformers alone may not know.
 
+    Args:
+        start: the model that the training started from.
+
     Raises:
         UsageError: the checkpoint holds no Hugging Face model.
+        SystemExit: its tensors are not those of `start`.
     """
     if checkpoint is None or not (checkpoint / model / "config.json").is_file():
         raise UsageError(
             f"{checkpoint}: no Hugging Face model in the last checkpoint; keep `hf_model` in checkpoint.save_contents"
         )
+    check_names(checkpoint / model, start)
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     shutil.copytree(checkpoint / model, temporary)

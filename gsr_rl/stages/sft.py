@@ -46,6 +46,7 @@ def run(settings: Settings) -> None:
 
 def _train(settings: Settings, stage: str, model: str, steps: int | None) -> None:
     folder, sft = settings.folder, settings.sft
+    start = sft.model.path or model
     train_files, val_files = sft.data.train_files, sft.data.val_files
     if train_files is None:
         rows = folder.sft_rows(stage)
@@ -62,7 +63,7 @@ def _train(settings: Settings, stage: str, model: str, steps: int | None) -> Non
     if steps is not None:  # as many passes over the rows as the steps need
         trainer["total_epochs"] = -(-steps // per_epoch)
     changes = {
-        "model.path": sft.model.path or model,
+        "model.path": start,
         "data.train_files": train_files,
         "data.val_files": val_files,
         "data.gsr_prompts": settings.gsr.prompts.model_dump(),
@@ -74,7 +75,7 @@ def _train(settings: Settings, stage: str, model: str, steps: int | None) -> Non
     _torchrun(config_file, sft.trainer.n_gpus_per_node, open_logs(folder.stage(stage)))
     wanted = sft.trainer.total_epochs * per_epoch if steps is None else steps
     check_last_step(stage, folder.latest_checkpoint(stage), wanted)
-    publish(folder.latest_checkpoint(stage), "huggingface", folder.model(stage))
+    publish(folder.latest_checkpoint(stage), "huggingface", folder.model(stage), start)
     print(f"gsr-rl {stage}: model in {folder.model(stage)}")
 
 

@@ -35,9 +35,10 @@ def run(settings: Settings) -> None:
     env = {**runtime_env["env_vars"], **open_logs(folder.stage("train"))}
     # verl ends with its last epoch, however many steps were asked for; an epoch has at least one step.
     epochs, steps = settings.verl.trainer.total_epochs, settings.verl.trainer.total_training_steps
+    start = settings.verl.model.path or latest_model(settings, "warmup", "sft")
     changes = {
         "trainer.total_epochs": max(epochs, steps or 0),
-        "actor_rollout_ref.model.path": settings.verl.model.path or latest_model(settings, "warmup", "sft"),
+        "actor_rollout_ref.model.path": start,
         "ray_kwargs.ray_init": {**ray_init, "runtime_env": {**runtime_env, "env_vars": env}},
         # Absolute paths: Ray starts its processes in another folder.
         "trainer.default_local_dir": str(folder.checkpoints("train")),
@@ -47,7 +48,7 @@ def run(settings: Settings) -> None:
     save_config(config, folder.stage("train") / "config.yaml")
     train(config)
     check_last_step("train", folder.latest_checkpoint("train"), _steps(settings))
-    publish(folder.latest_checkpoint("train"), "actor/huggingface", folder.model("train"))
+    publish(folder.latest_checkpoint("train"), "actor/huggingface", folder.model("train"), start)
     print(f"gsr-rl train: model in {folder.model('train')}")
 
 

@@ -28,7 +28,7 @@ def test_a_published_model_replaces_the_one_before(tmp_path: Path) -> None:
     (checkpoint / "huggingface" / "config.json").write_text(json.dumps(config))
     target.mkdir()
     (target / "stale").write_text("")
-    publish(checkpoint, "huggingface", target)
+    publish(checkpoint, "huggingface", target, str(checkpoint))  # no weights, nothing to compare
     # transformers has no packed_sdpa
     assert json.loads((target / "config.json").read_text()) == {"model_type": "llama"}
     assert [path.name for path in target.iterdir()] == ["config.json"]
@@ -42,5 +42,5 @@ def test_a_checkpoint_without_a_model_is_refused_and_nothing_lost(tmp_path: Path
     (tmp_path / "checkpoint" / "huggingface").mkdir(parents=True)
     for checkpoint in (tmp_path / "checkpoint", None):
         with pytest.raises(UsageError, match="hf_model"):
-            publish(checkpoint, "huggingface", target)
+            publish(checkpoint, "huggingface", target, "base")
     assert (target / "config.json").is_file()
