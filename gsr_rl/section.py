@@ -11,8 +11,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from gsr_rl.errors import UsageError
 
 _UNSET = "???"  # Hydra's mark of a value that a recipe must set
-# What a value must be, by pydantic's type of error.
-_HINTS = {
+# What a value must be in words, by pydantic's type of error.
+HINTS = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
@@ -21,6 +21,7 @@ _HINTS = {
     "bool_type": "true or false",
     "list_type": "a list",
     "dict_type": "a section with keys of its own",
+    "dataclass_type": "a section with keys of its own",
     "model_type": "a section with keys of its own",
 }
 
@@ -110,8 +111,8 @@ def _one_line(cls: type[Section], detail: ErrorDetails, prefix: str) -> str:
         hint = context["hint"]
     else:
         field = parent.model_fields.get(path[-1]) if parent and path else None
-        hint = _HINTS.get(kind) or (bounds(field) if field else "") or detail["msg"]
-    shown = repr(value) if kind in _HINTS else value
+        hint = HINTS.get(kind) or (bounds(field) if field else "") or detail["msg"]
+    shown = repr(value) if kind in HINTS else value
     return f"{key}={shown}: must be {hint}"
 
 

@@ -38,9 +38,9 @@ PURE = (
 # Who handles Hydra's configurations, and by which imports. Everything else takes the typed `Settings`, or a part.
 HYDRA = {
     "gsr_rl.settings.compose": ("hydra", "omegaconf"),
-    "gsr_rl.verl_plugin": ("omegaconf",),  # verl hands its configuration to the classes that extend it
+    # verl hands its configuration to the classes that extend it; its own checks instantiate it by Hydra.
+    "gsr_rl.verl_plugin": ("omegaconf", "hydra.errors", "hydra.utils"),
     "gsr_rl.report.runs": ("omegaconf.OmegaConf",),  # reads the config.yaml of a finished run
-    "gsr_rl.stages.preflight": ("hydra.errors",),  # which verl's own validation raises
 }
 # verl is imported here; in the stages by functions alone.
 VERL = ("gsr_rl.verl_plugin", "gsr_rl.cpu")

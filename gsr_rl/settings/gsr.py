@@ -61,7 +61,7 @@ class Gsr(Section):
 than right, and any other set with probability `gsr.easy_probability` (after AggLM, arXiv 2509.06870)."""
     easy_probability: float = Field(default=0.5, ge=0, le=1)
     """Probability with which `hard_first` refines a set whose vote is not more often wrong than right."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """Seed of everything that is drawn except the problems: sampling, order of rows and candidates, selection."""
     candidate_tokens: int = Field(default=512, ge=1)
     """Most tokens of a candidate."""

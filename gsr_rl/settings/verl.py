@@ -1,19 +1,15 @@
-"""The keys of verl's configuration that our code reads, and what two-stage training asks of them.
+"""The keys of verl's configuration that our code reads. verl's own dataclasses check the rest, before any training.
 
-verl's own dataclasses check the rest, when a training starts.
+`gsr_rl.settings.two_stage` says what two-stage training asks of them.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AliasPath, BeforeValidator, ConfigDict, Field
 
-from gsr_rl.errors import require
 from gsr_rl.section import Section, require_field
-from gsr_rl.settings.gsr import Gsr
 
-_ROLLOUT = "actor_rollout_ref.rollout"
-_ACTOR = "actor_rollout_ref.actor"
+FLASH = "flash_attention_2"  # how verl's trainers attend unless told otherwise
 
 
 def _check_files(value: object) -> object:
@@ -38,7 +34,7 @@ class Data(Facts):
     val_batch_size: int | None
     train_files: Files
     val_files: Files
-    max_prompt_length: int
+    max_prompt_length: int = Field(ge=1)
     filter_overlong_prompts: bool
     apply_chat_template_kwargs: dict[str, Any]
 
@@ -52,11 +48,11 @@ class ValidationSampling(Facts):
 class Rollout(Facts):
     """`actor_rollout_ref.rollout`: lengths in tokens, sampling in training, and the engine."""
 
-    prompt_length: int
+    prompt_length: int = Field(ge=1)
     response_length: int
     max_model_len: int | None
-    max_num_seqs: int
-    tensor_model_parallel_size: int
+    max_num_seqs: int = Field(ge=1)
+    tensor_model_parallel_size: int = Field(ge=1)
     dtype: str
     enforce_eager: bool
     temperature: float
@@ -64,6 +60,8 @@ class Rollout(Facts):
     top_k: int
     n: int
     calculate_log_probs: bool
+    log_prob_use_dynamic_bsz: bool
+    log_prob_max_token_len_per_gpu: int
     val_kwargs: ValidationSampling
 
 
@@ -73,14 +71,59 @@ class Checkpoint(Facts):
     save_contents: list[str]
 
 
-class Actor(Facts):
-    """`actor_rollout_ref.actor`: mini-batches in prompts, micro-batches in tokens."""
+class Engine(Facts):
+    """verl's FSDP engine: how many devices share a row."""
+
+    ulysses_sequence_parallel_size: int = Field(default=1, ge=1)
+
+
+class Parallel(Facts):
+    """What actor and reference model have in common: an engine, and verl's older key for one of its values."""
+
+    ulysses_sequence_parallel_size: int = Field(default=1, ge=1)
+    fsdp_config: Engine = Engine()
+
+    @property
+    def sequence_parallel(self) -> tuple[str, int]:
+        """The key that counts, and how many devices share a row."""
+        key = "ulysses_sequence_parallel_size"
+        if self.ulysses_sequence_parallel_size > 1:
+            return key, self.ulysses_sequence_parallel_size
+        return f"fsdp_config.{key}", self.fsdp_config.ulysses_sequence_parallel_size
+
+
+class PolicyLoss(Facts):
+    """`actor_rollout_ref.actor.policy_loss`."""
+
+    loss_mode: str
+    dro_beta: float | None = None
+
+
+class Actor(Parallel):
+    """`actor_rollout_ref.actor`: the loss, mini-batches in prompts, micro-batches in tokens."""
 
     checkpoint: Checkpoint
+    loss_agg_mode: str
+    policy_loss: PolicyLoss
+    use_kl_loss: bool
     ppo_mini_batch_size: int
     use_dynamic_bsz: bool
     ppo_max_token_len_per_gpu: int
     shuffle: bool
+
+
+class Reference(Parallel):
+    """`actor_rollout_ref.ref`: the reference model, which verl needs for KL terms alone."""
+
+    log_prob_use_dynamic_bsz: bool
+    log_prob_max_token_len_per_gpu: int
+
+
+class Lora(Facts):
+    """`lora` of a model: the adapters of verl's other engines."""
+
+    rank: int = 0
+    adapter_path: str | None = None
 
 
 class TrainedModel(Facts):
@@ -88,6 +131,15 @@ class TrainedModel(Facts):
 
     path: str | None
     override_config: dict[str, Any] | None = None
+    use_remove_padding: bool
+    lora_rank: int = 0
+    lora_adapter_path: str | None = None
+    lora: Lora = Lora()
+
+    @property
+    def attention(self) -> str:
+        """How the trainer attends."""
+        return (self.override_config or {}).get("attn_implementation", FLASH)
 
 
 class V1(Facts):
@@ -100,11 +152,12 @@ class Trainer(Facts):
     """`trainer`: devices and steps."""
 
     device: str
-    nnodes: int
-    n_gpus_per_node: int
-    total_training_steps: int | None
-    total_epochs: int
+    nnodes: int = Field(ge=1)
+    n_gpus_per_node: int = Field(ge=1)
+    total_training_steps: int | None = Field(ge=1)
+    total_epochs: int = Field(ge=1)
     save_freq: int
+    test_freq: int
     use_v1: bool
     v1: V1
 
@@ -125,8 +178,21 @@ class Algorithm(Facts):
     """`algorithm`: the estimator of advantages, and features that do not go with two stages."""
 
     adv_estimator: str
+    use_kl_in_reward: bool
     filter_groups: FilterGroups | None = None
     rollout_correction: RolloutCorrection | None = None
+
+
+class Critic(Facts):
+    """`critic`."""
+
+    enable: bool | None
+
+
+class Distillation(Facts):
+    """`distillation`: verl's own on-policy distillation."""
+
+    enabled: bool
 
 
 class RewardModel(Facts):
@@ -146,6 +212,7 @@ class RewardFunction(Facts):
 class Reward(Facts):
     """`reward`: how responses are judged."""
 
+    num_workers: int = Field(ge=1)
     reward_model: RewardModel
     custom_reward_function: RewardFunction
 
@@ -156,8 +223,11 @@ class Verl(Facts):
     data: Data
     model: TrainedModel = Field(validation_alias=AliasPath("actor_rollout_ref", "model"))
     actor: Actor = Field(validation_alias=AliasPath("actor_rollout_ref", "actor"))
+    ref: Reference = Field(validation_alias=AliasPath("actor_rollout_ref", "ref"))
     rollout: Rollout = Field(validation_alias=AliasPath("actor_rollout_ref", "rollout"))
     algorithm: Algorithm
+    critic: Critic
+    distillation: Distillation
     reward: Reward
     trainer: Trainer
     queue_size: int = Field(
@@ -171,6 +241,11 @@ class Verl(Facts):
         return self.data.apply_chat_template_kwargs
 
     @property
+    def has_reference(self) -> bool:
+        """Whether there is a reference model."""
+        return self.actor.use_kl_loss or self.algorithm.use_kl_in_reward
+
+    @property
     def is_on_cpu(self) -> bool:
         """Whether the recipe is for a machine without an accelerator."""
         return self.trainer.device == "cpu"
@@ -182,16 +257,18 @@ class SftData(Facts):
     train_files: Files | None
     val_files: Files | None
     train_batch_size: int = Field(ge=1)
-    max_length: int
+    max_length: int = Field(ge=1)
+    use_dynamic_bsz: bool
+    max_token_len_per_gpu: int
     apply_chat_template_kwargs: dict[str, Any] | None = None
 
 
 class SftTrainer(Facts):
     """`sft.trainer`: devices, steps and names."""
 
-    n_gpus_per_node: int
-    total_training_steps: int | None
-    total_epochs: int
+    n_gpus_per_node: int = Field(ge=1)
+    total_training_steps: int | None = Field(ge=1)
+    total_epochs: int = Field(ge=1)
     experiment_name: str | None
     seed: int | None
 
@@ -201,88 +278,6 @@ class VerlSft(Facts):
 
     checkpoint: Checkpoint
     data: SftData
+    engine: Engine
     model: TrainedModel
     trainer: SftTrainer
-
-
-def check_training(gsr: Gsr, verl: Verl) -> None:
-    """Refuse what two-stage training cannot do.
-
-    Raises:
-        UsageError: one line that names the key, its value, and what it must be.
-    """
-    rollout, actor, algorithm, trainer = verl.rollout, verl.actor, verl.algorithm, verl.trainer
-    one_temperature = "verl recomputes log-probs with one temperature and the whole distribution"
-    require(rollout.temperature > 0, f"{_ROLLOUT}.temperature", rollout.temperature, "above 0 in training")
-    require(rollout.top_p == 1, f"{_ROLLOUT}.top_p", rollout.top_p, f"1 in training: {one_temperature}")
-    require(rollout.top_k == -1, f"{_ROLLOUT}.top_k", rollout.top_k, f"-1 in training: {one_temperature}")
-    require(rollout.n == 1, f"{_ROLLOUT}.n", rollout.n, "1: gsr.k and gsr.m say how many responses a prompt gets")
-    require(rollout.val_kwargs.n >= 1, f"{_ROLLOUT}.val_kwargs.n", rollout.val_kwargs.n, "at least 1")
-    hint = "True: the sync guard compares them"
-    require(rollout.calculate_log_probs, f"{_ROLLOUT}.calculate_log_probs", False, hint)
-    hint = "gsr: verl's other modes (async ones too) have not been proved with two-stage rollouts"
-    require(trainer.v1.trainer_mode == "gsr", "trainer.v1.trainer_mode", trainer.v1.trainer_mode, hint)
-    require(trainer.use_v1, "trainer.use_v1", trainer.use_v1, "True: verl's V0 trainer has no two-stage rows")
-    filters = algorithm.filter_groups is not None and algorithm.filter_groups.enable
-    hint = "False: it pools both stages; use gsr.selection"
-    require(not filters, "algorithm.filter_groups.enable", filters, hint)
-    bypass = algorithm.rollout_correction is not None and algorithm.rollout_correction.bypass_mode
-    hint = "False: the sync guard needs old log-probs"
-    require(not bypass, "algorithm.rollout_correction.bypass_mode", bypass, hint)
-    reward_model = verl.reward.reward_model
-    colocated = reward_model.enable and not reward_model.enable_resource_pool
-    hint = "used with reward.reward_model.enable_resource_pool=True: candidates are judged before refinement"
-    require(not colocated, "reward.reward_model.enable", True, hint)
-    require(not actor.shuffle, f"{_ACTOR}.shuffle", actor.shuffle, "False: rows are dealt evenly")
-    batch, mini_batch = verl.data.train_batch_size, actor.ppo_mini_batch_size
-    hint = f"a divisor of data.train_batch_size={batch} (prompts)"
-    divides = 0 < mini_batch <= batch and batch % mini_batch == 0
-    require(divides, f"{_ACTOR}.ppo_mini_batch_size", mini_batch, hint)
-    _check_budgets(gsr, rollout, actor)
-    rows, key = rows_in_queue(gsr, verl), "transfer_queue.backend.SimpleStorage.total_storage_size"
-    require(verl.queue_size >= rows, key, verl.queue_size, f"at least {rows}, the rows of one step")
-
-
-def check_checkpoints(verl: Verl, sft: VerlSft) -> None:
-    """A training must keep its end, as a model that can be loaded.
-
-    Raises:
-        UsageError: nothing would be saved, or no Hugging Face model.
-    """
-    hint = "at least 1: otherwise verl saves nothing at all; the last step is always saved then"
-    require(verl.trainer.save_freq >= 1, "trainer.save_freq", verl.trainer.save_freq, hint)
-    for key, checkpoint in ((f"{_ACTOR}.checkpoint", verl.actor.checkpoint), ("sft.checkpoint", sft.checkpoint)):
-        has_model = "hf_model" in checkpoint.save_contents
-        hint = "a list with hf_model, which the next stage loads"
-        require(has_model, f"{key}.save_contents", checkpoint.save_contents, hint)
-
-
-def _check_budgets(gsr: Gsr, rollout: Rollout, actor: Actor) -> None:
-    longest = gsr.max_response_tokens
-    hint = f"at least {longest}, the larger of gsr.candidate_tokens and gsr.refinement_tokens"
-    require(rollout.response_length >= longest, f"{_ROLLOUT}.response_length", rollout.response_length, hint)
-    row = rollout.prompt_length + longest
-    if rollout.max_model_len is not None:
-        hint = f"at least {row} = {_ROLLOUT}.prompt_length + the longest response"
-        require(rollout.max_model_len >= row, f"{_ROLLOUT}.max_model_len", rollout.max_model_len, hint)
-    if actor.use_dynamic_bsz:
-        per_gpu = actor.ppo_max_token_len_per_gpu
-        require(per_gpu >= row, f"{_ACTOR}.ppo_max_token_len_per_gpu", per_gpu, f"at least {row}, the longest row")
-
-
-def rows_in_queue(gsr: Gsr, verl: Verl) -> int:
-    """The most rows, of a training step or of a validation batch, that are in verl's TransferQueue at once."""
-    train = verl.data.train_batch_size * (gsr.k + gsr.training_m + 1)
-    episodes = (verl.data.val_batch_size or 0) * verl.rollout.val_kwargs.n
-    return max(train, episodes * (gsr.k + gsr.validation.m + 1))
-
-
-def training_settings(config: Mapping[str, Any]) -> Gsr:
-    """The `gsr:` section of verl's composed and resolved configuration, in a process of verl's.
-
-    Raises:
-        UsageError: as `check_training`, or a key of `gsr` that is wrong.
-    """
-    gsr = Gsr.of(config["gsr"], "gsr")
-    check_training(gsr, Verl.of(config))
-    return gsr

@@ -25,7 +25,7 @@ from gsr_rl.settings.settings import Settings
 from gsr_rl.settings.variants import share
 from gsr_rl.stages import data, records, sft, teach
 from gsr_rl.stages.models import base_model
-from gsr_rl.stages.preflight import check_attention, check_by_verl, check_model, check_recipe, check_roles
+from gsr_rl.stages.preflight import check_model, check_recipe, check_roles, check_trainer
 
 # The chain evaluates its own models on sets of `gsr.k`. Here a recipe's values are for `gsr-rl eval` alone.
 EVALUATION = (
@@ -87,15 +87,13 @@ def check(settings: Settings) -> None:
     check_model(settings, base_model(settings))
     for stage in ("warmup", "sft", "train"):
         if stage in pending:
-            check_attention(settings, stage)
+            check_trainer(settings, stage)
     if "warmup" in pending:
         sft.check_warmup(settings)
     if "teach" in pending:
         teach.check(settings)
     if "eval" in pending:  # the base model stands for the models that are not there yet
         check_roles(settings, [role_of(settings, "eval.server", Served(model=base_model(settings)))])
-    if "train" in pending:
-        check_by_verl(settings)
 
 
 def check_results(settings: Settings, recipe: str, overrides: Sequence[str]) -> None:

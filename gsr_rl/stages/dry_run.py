@@ -7,8 +7,8 @@ import os
 
 from gsr_rl.settings.compose import resolved_config, save_config
 from gsr_rl.settings.settings import Settings
-from gsr_rl.settings.verl import check_training, rows_in_queue
-from gsr_rl.stages.preflight import check_by_verl
+from gsr_rl.settings.two_stage import rows_in_queue
+from gsr_rl.stages.preflight import check_by_verl, check_keys
 
 NOT_CHECKED = (
     "that the model can be read, has a chat template, and that both prompts of every problem fit",
@@ -27,8 +27,9 @@ def run(settings: Settings) -> None:
     """
     if settings.verl.is_on_cpu:
         os.environ.setdefault("VERL_PLATFORM", "cpu")  # verl's validation asks for the recipe's device
-    check_training(settings.gsr, settings.verl)
-    check_by_verl(settings)
+    check_keys(settings)
+    for stage in ("sft", "train"):
+        check_by_verl(settings, stage)
     path = settings.folder.root / "dry_run.yaml"
     print(save_config(resolved_config(settings), path))
     for name, value in derived(settings).items():

@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from hydra.errors import HydraException
-
 from gsr_rl.errors import UsageError, require
 from gsr_rl.generation.cluster import address_of, connected
 from gsr_rl.generation.ray_engine import RayReplicas
 from gsr_rl.generation.roles import Role
 from gsr_rl.generation.servers import check_servers
 from gsr_rl.generation.tokenizers import check_prompts, load_tokenizer
-from gsr_rl.settings.compose import rl_config
+from gsr_rl.settings.compose import rl_config, sft_config
 from gsr_rl.settings.settings import Settings
-from gsr_rl.settings.verl import check_checkpoints, check_training
-
-_FLASH = "flash_attention_2"
+from gsr_rl.settings.two_stage import (
+    WHITENS_BOTH_STAGES,
+    check_checkpoints,
+    check_sft,
+    check_training,
+    parallel_sections,
+)
+from gsr_rl.settings.verl import FLASH
 
 
 def check_recipe(settings: Settings) -> None:
@@ -24,11 +27,21 @@ def check_recipe(settings: Settings) -> None:
     Raises:
         UsageError: one line that names the key or file, what is wrong and how to fix it.
     """
-    check_training(settings.gsr, settings.verl)
-    check_checkpoints(settings.verl, settings.sft)
+    check_keys(settings)
     for trained in ("warmup", "sft", "train"):
         settings.folder.latest_checkpoint(trained)
     check_reward_function(settings)
+
+
+def check_keys(settings: Settings) -> None:
+    """The settings of both trainings go together, which needs neither verl nor files.
+
+    Raises:
+        UsageError: one line that names the key, its value, and what it must be.
+    """
+    check_training(settings.gsr, settings.verl)
+    check_sft(settings.sft)
+    check_checkpoints(settings.verl, settings.sft)
 
 
 def check_model(settings: Settings, model: str) -> None:
@@ -41,23 +54,41 @@ def check_model(settings: Settings, model: str) -> None:
     check_prompts(settings.gsr, load_tokenizer(model), length, settings.verl.chat_kwargs, [""])
 
 
+def check_trainer(settings: Settings, stage: str) -> None:
+    """verl's trainer of a stage can start here with these settings; raises as `check_attention` and `check_by_verl`."""
+    check_attention(settings, stage)
+    check_by_verl(settings, stage)
+
+
 def check_attention(settings: Settings, stage: str) -> None:
-    """flash-attn is installed where verl's trainer of `stage` would ask for it, which it does unless told otherwise.
+    """flash-attn is installed where verl's trainer of `stage` needs it.
+
+    It does on a GPU, unless it is told to attend otherwise, and for sequence parallelism.
 
     Raises:
-        UsageError: flash-attn is missing; names the key that asks for another implementation.
+        UsageError: flash-attn is missing; names the key that asks for it.
     """
     # A cluster's nodes may have packages that this machine, perhaps without a GPU, lacks.
-    on_gpu = settings.verl.trainer.device == "cuda"
-    if not on_gpu or address_of(settings.verl.ray_init) or find_spec("flash_attn"):
+    if address_of(settings.verl.ray_init) or find_spec("flash_attn"):
         return
     key = "actor_rollout_ref.model" if stage == "train" else "sft.model"
     model = settings.verl.model if stage == "train" else settings.sft.model
-    if (model.override_config or {}).get("attn_implementation", _FLASH) == _FLASH:
+    if settings.verl.trainer.device == "cuda" and model.attention == FLASH:
         raise UsageError(
-            f"{key}.override_config.attn_implementation={_FLASH} (verl's default): flash-attn is not installed; "
+            f"{key}.override_config.attn_implementation={FLASH} (verl's default): flash-attn is not installed; "
             f"install it (requirements/gpu.txt), or say ++{key}.override_config.attn_implementation=sdpa"
         )
+    for parallel, size in _sequence_parallel(settings, stage).items():
+        hint = "1: flash-attn, which sequence parallelism needs, is not installed (requirements/gpu.txt)"
+        require(size == 1, parallel, size, hint)
+
+
+def _sequence_parallel(settings: Settings, stage: str) -> dict[str, int]:
+    """How many devices share a row, by key."""
+    if stage != "train":
+        return {"sft.engine.ulysses_sequence_parallel_size": settings.sft.engine.ulysses_sequence_parallel_size}
+    sections = parallel_sections(settings.verl).items()
+    return {f"{at}.{key}": size for at, section in sections for key, size in [section.sequence_parallel]}
 
 
 def check_reward_function(settings: Settings) -> None:
@@ -105,20 +136,20 @@ def check_roles(settings: Settings, roles: Sequence[Role]) -> None:
                 RayReplicas(settings, role.served, engine).count()
 
 
-def check_by_verl(settings: Settings) -> None:
-    """verl's own validation accepts the configuration.
+def check_by_verl(settings: Settings, stage: str) -> None:
+    """verl's dataclasses and its own validation accept the configuration of a stage's trainer.
 
     Raises:
-        UsageError: verl refuses it; says why.
+        UsageError: verl refuses it; names the key, or says why.
     """
-    from verl.trainer.ppo.utils import need_critic, need_reference_policy
-    from verl.utils.config import validate_config
+    from gsr_rl.verl_plugin import checks
 
-    config = rl_config(settings)
-    estimator = settings.verl.algorithm.adv_estimator
-    require(not need_critic(config), "algorithm.adv_estimator", estimator, "one without critic")
-    try:
-        validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=False)
-    except (AssertionError, ValueError, HydraException) as error:
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise UsageError(f"verl refuses the configuration: {reason}") from None
+    if stage != "train":
+        return checks.check_sft(sft_config(settings))
+    if settings.verl.algorithm.adv_estimator == WHITENS_BOTH_STAGES:
+        print(
+            f"gsr-rl: warning: algorithm.adv_estimator={WHITENS_BOTH_STAGES} whitens advantages over candidates and "
+            "refinements together, so the stages do not have baselines of their own",
+            flush=True,
+        )
+    checks.check_rl(rl_config(settings))

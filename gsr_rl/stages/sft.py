@@ -15,7 +15,7 @@ from gsr_rl.settings.settings import Settings
 from gsr_rl.stages import teach
 from gsr_rl.stages.logs import open_logs
 from gsr_rl.stages.models import base_model, check_last_step, latest_model, publish, step_of
-from gsr_rl.stages.preflight import check_attention, check_model, check_recipe
+from gsr_rl.stages.preflight import check_model, check_recipe, check_trainer
 
 Files = str | list[str]
 
@@ -29,7 +29,7 @@ def check_warmup(settings: Settings) -> None:
 def check(settings: Settings) -> None:
     """Everything about SFT that can be known before it starts; raises UsageError."""
     check_recipe(settings)
-    check_attention(settings, "sft")
+    check_trainer(settings, "sft")
     check_model(settings, base_model(settings))
 
 

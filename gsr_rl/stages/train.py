@@ -6,7 +6,7 @@ from gsr_rl.settings.compose import rl_config, save_config
 from gsr_rl.settings.settings import Settings
 from gsr_rl.stages.logs import open_logs
 from gsr_rl.stages.models import check_last_step, latest_model, publish
-from gsr_rl.stages.preflight import check_attention, check_by_verl, check_recipe
+from gsr_rl.stages.preflight import check_recipe, check_trainer
 
 
 def check(settings: Settings) -> None:
@@ -16,14 +16,13 @@ def check(settings: Settings) -> None:
         UsageError: one line that names the key, file or row, what is wrong and how to fix it.
     """
     check_recipe(settings)
-    check_attention(settings, "train")
+    check_trainer(settings, "train")
     data, length = settings.verl.data, settings.verl.rollout.prompt_length
     kinds = [[files] if isinstance(files, str) else files for files in (data.train_files, data.val_files)]
     problems = [problem.problem for files in kinds for problem in read_rl_rows(*files)]
     tokenizer = load_tokenizer(latest_model(settings, "warmup", "sft"))
     longest = longest_problems(tokenizer, problems)
     check_prompts(settings.gsr, tokenizer, length, settings.verl.chat_kwargs, ["", *longest])
-    check_by_verl(settings)
 
 
 def run(settings: Settings) -> None:

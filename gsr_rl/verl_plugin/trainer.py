@@ -13,7 +13,6 @@ import ray
 import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
 from transfer_queue import KVBatchMeta
-from verl.trainer.distillation import is_distillation_enabled
 from verl.trainer.ppo.utils import Role
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
@@ -32,7 +31,7 @@ from gsr_rl.metrics.logged import (
     val_metrics,
 )
 from gsr_rl.prompts import encode_prompt
-from gsr_rl.settings.verl import training_settings
+from gsr_rl.settings.two_stage import training_settings
 from gsr_rl.verl_plugin.actor import GsrActorRolloutRefWorker
 from gsr_rl.verl_plugin.agent_loop import to_output
 from gsr_rl.verl_plugin.episode_table import log_episodes
@@ -235,7 +234,7 @@ class GsrTrainer(PPOTrainerSync):
     def _needs_advantage(self) -> bool:
         """Whether the loss has a gradient only in rows with an advantage."""
         actor = self.config.actor_rollout_ref.actor
-        if is_distillation_enabled(self.config.get("distillation")) or actor.use_kl_loss or actor.entropy_coeff:
+        if actor.use_kl_loss or actor.entropy_coeff:
             return False
         return actor.policy_loss.loss_mode == "vanilla"  # other modes look at all rows together
 

@@ -41,6 +41,9 @@ def test_every_recipe_passes_and_nothing_but_the_configuration_is_written(tmp_pa
         ("eval.rounds=2", "eval.population=None"),
         ("data.train_batch_size=100000", "transfer_queue"),
         ("actor_rollout_ref.actor.loss_agg_mode=nonsense", "loss_agg_mode"),
+        ("actor_rollout_ref.actor.optim.lr=abc", "actor_rollout_ref.actor.optim.lr='abc': must be a number"),
+        ("sft.optim.lr=abc", "sft.optim.lr='abc': must be a number"),
+        ("trainer.save_freq=-1", "trainer.save_freq=-1: must be at least 1"),
     ],
 )
 def test_what_a_run_would_refuse_is_refused(tmp_path: Path, override: str, part: str) -> None:

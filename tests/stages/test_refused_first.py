@@ -111,6 +111,9 @@ NOBODY = ["teach.teacher=llm", "teach.llm.model=m", "teach.llm.urls=[http://127.
 CUDA = ["trainer.device=cuda"]
 FLASH = "override_config.attn_implementation=flash_attention_2"
 BOTH = [f"sft.model.{FLASH}", f"actor_rollout_ref.model.{FLASH}"]
+ACTOR = "actor_rollout_ref.actor"
+SHARE = "ulysses_sequence_parallel_size=2"
+SHARED = [*BOTH, "trainer.n_gpus_per_node=2", "sft.trainer.n_gpus_per_node=2"]
 REWARD = "reward.custom_reward_function.name=nobody"
 
 
@@ -129,7 +132,13 @@ REWARD = "reward.custom_reward_function.name=nobody"
             ["gsr.candidate_tokens=9999"],
             "response_length=112: must be at least 9999",
         ),
-        ("train run", ["actor_rollout_ref.actor.loss_agg_mode=nonsense"], "loss_agg_mode"),
+        ("train run", ["actor_rollout_ref.rollout.mode=sync"], "verl refuses the configuration: Rollout mode 'sync'"),
+        ("train run", ["actor_rollout_ref.actor.optim.lr=abc"], "actor_rollout_ref.actor.optim.lr='abc': must be"),
+        ("warmup sft run", ["sft.optim.lr=abc"], "sft.optim.lr='abc': must be a number"),
+        ("sft eval run", ["algorithm.adv_estimator=gae"], "adv_estimator=gae: must be one of grpo,"),
+        ("sft run", ["sft.model.lora_rank=8"], "sft.model.lora_rank=8: must be 0"),
+        ("train run", [*SHARED, f"{ACTOR}.fsdp_config.{SHARE}"], f"{ACTOR}.fsdp_config.{SHARE}: must be 1: flash-attn"),
+        ("warmup sft run", [*SHARED, f"sft.engine.{SHARE}"], f"sft.engine.{SHARE}: must be 1: flash-attn"),
         ("eval", ["eval.model=/nowhere/at/all"], "model /nowhere/at/all: cannot be read"),
     ],
 )
@@ -153,6 +162,42 @@ def test_what_cannot_work_is_refused_before_anything_starts(
         before = contents(tmp_path)
         assert said in refused(capsys, stage, "recipe=quickstart_cpu"), stage
         assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("command", [[stage] for stage in cli.STAGES] + [["run", "--dry-run"]], ids=" ".join)
+@pytest.mark.parametrize("folder", ["file/run", "file", "/proc/nobody/run"])
+def test_a_run_folder_that_cannot_be_written_is_refused(
+    tmp_path: Path, overrides: list[str], command: list[str], folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    run_dir = tmp_path / folder
+    overrides[:] = [f"run_dir={run_dir}"]
+    stage, *flags = command
+    line = refused(capsys, stage, "recipe=quickstart_cpu", *flags)
+    assert line.startswith(f"gsr-rl: run_dir={run_dir}: cannot be written (")
+    assert line.endswith("; choose another folder")
+    assert list(contents(tmp_path)) == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("warmup.steps=abc", "warmup.steps='abc': must be a whole number"),
+        ("warmup.steps=-5", "warmup.steps=-5: must be at least 0"),
+        ("eval.split=test", "eval.split=test: must be one of train, dev, held_out"),
+        ("gsr.seed=-1", "gsr.seed=-1: must be from 0 to 4294967295"),
+        ("trainer.total_training_steps=0", "trainer.total_training_steps=0: must be at least 1"),
+        ("trainer.n_gpus_per_node=0", "trainer.n_gpus_per_node=0: must be at least 1"),
+        ("sft.trainer.total_epochs=0", "sft.trainer.total_epochs=0: must be at least 1"),
+    ],
+)
+@pytest.mark.usefixtures("overrides")
+def test_values_of_the_wrong_kind_are_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], override: str, said: str
+) -> None:
+    for command in (["data"], ["run"], ["run", "--dry-run"]):
+        assert refused(capsys, *command, "recipe=quickstart_cpu", override) == f"gsr-rl: {said}"
+    assert contents(tmp_path) == {}
 
 
 def rows_of_training(folder: Path, overrides: list[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from gsr_rl.errors import UsageError
 from gsr_rl.settings.compose import load_settings
-from gsr_rl.settings.verl import check_checkpoints
+from gsr_rl.settings.two_stage import check_checkpoints
 from gsr_rl.stages.models import check_last_step
 from gsr_rl.stages.sft import start_a_new_epoch
 
