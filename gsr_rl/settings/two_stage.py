@@ -5,7 +5,7 @@ from typing import Any
 
 from gsr_rl.errors import require
 from gsr_rl.settings.gsr import Gsr
-from gsr_rl.settings.verl import Checkpoint, Rollout, TrainedModel, Verl, VerlSft
+from gsr_rl.settings.verl import Checkpoint, Parallel, Rollout, TrainedModel, Verl, VerlSft
 
 _ROLLOUT = "actor_rollout_ref.rollout"
 _ACTOR = "actor_rollout_ref.actor"
@@ -152,7 +152,7 @@ def _check_budget(key: str, per_gpu: int, size: int, row: int) -> None:
     require(per_gpu * size >= row, key, per_gpu, f"at least {-(-row // size)}, the longest row{shared}")
 
 
-def parallel_sections(verl: Verl) -> dict[str, Any]:
+def parallel_sections(verl: Verl) -> dict[str, Parallel]:
     """The sections of the models of RL by key, each with its `sequence_parallel`."""
     return {_ACTOR: verl.actor, **({_REF: verl.ref} if verl.has_reference else {})}
 
