@@ -1,4 +1,4 @@
-"""A block that a watch beside it interrupts: the block itself may wait where it would never notice."""
+"""A block that is interrupted from beside it: the block itself may wait where it would never notice."""
 
 import os
 import signal
@@ -8,23 +8,26 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def interrupted_by(watch: Callable[[threading.Event], bool]) -> Iterator[None]:
-    """Raise KeyboardInterrupt in the block once `watch(left)` has returned True; only for the main thread.
+def interrupted_when(over: Callable[[], bool], every_s: float) -> Iterator[None]:
+    """Raise KeyboardInterrupt in the block, which is in the main thread, once `over()` is true.
 
     Args:
-        watch: runs in a thread of its own. `left` is set when the block has ended.
+        over: asked in a thread of its own, every `every_s` seconds.
     """
     left = threading.Event()
     # A shell makes its background jobs ignore interrupts.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def run() -> None:
-        if watch(left) and not left.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
+    def watch() -> None:
+        while not left.wait(every_s):
+            if over() and not left.is_set():
+                return os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=run, daemon=True).start()
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         left.set()
+        thread.join()
         signal.signal(signal.SIGINT, before)

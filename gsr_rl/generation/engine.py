@@ -1,13 +1,12 @@
 """`generation.backend=process`: vLLM's own engine in this process."""
 
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gsr_rl.errors import UsageError
 from gsr_rl.generation.requests import Answer, Request, answer_of
-from gsr_rl.interrupt import interrupted_by
+from gsr_rl.interrupt import interrupted_when
 from gsr_rl.prompts import encode_prompt
 
 # Answers that came within this time share one wait for the disk: what an interrupt costs at most.
@@ -29,7 +28,8 @@ class Engine:
     def __init__(self, model: str, arguments: Mapping[str, Any]) -> None:
         self.model, self.arguments = model, dict(arguments)
         self._llm: Any = None
-        self._watched = interrupted_by(self._watch)
+        # vLLM 0.28 notices that its engine has died, and still waits for its answers for ever.
+        self._watched = interrupted_when(self._has_died, LOOK_S)
 
     def __enter__(self) -> "Engine":
         self._watched.__enter__()
@@ -72,13 +72,6 @@ class Engine:
                 answers, shown = [], time.monotonic()
         if answers:
             yield answers
-
-    def _watch(self, left: threading.Event) -> bool:
-        """Wait until the engine has died. vLLM 0.28 notices, and still waits for its answers for ever."""
-        while not left.wait(LOOK_S):
-            if self._has_died():
-                return True
-        return False
 
     def _has_died(self) -> bool:
         """Whether the engine's process has died. On a CPU the engine has no process of its own."""

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from typing import Any
 
 from gsr_rl.child import end_with_parent
 from gsr_rl.errors import UsageError
-from gsr_rl.interrupt import interrupted_by
+from gsr_rl.interrupt import interrupted_when
 from gsr_rl.settings.served import Served
 
 # The module behind `vllm serve`. That command itself (entrypoints/cli/main.py) asks for a distribution called `vllm`,
@@ -25,6 +24,7 @@ SERVER = "vllm.entrypoints.openai.api_server"
 HOST = "127.0.0.1"
 SAY_S = 30.0  # between two lines while the model loads
 ENDS_IN_S = 30.0
+LOOK_S = 1.0  # between two looks at whether the server is alive
 
 
 @contextmanager
@@ -95,13 +95,8 @@ def _wait(process: "subprocess.Popen[bytes]", model: str, port: int, log: Path) 
 @contextmanager
 def _watched(process: "subprocess.Popen[bytes]", model: str, log: Path) -> Iterator[None]:
     """Interrupt the block if the server ends within it: a client would wait for a server that is away."""
-
-    def watch(_: threading.Event) -> bool:
-        process.wait()
-        return True
-
     try:
-        with interrupted_by(watch):
+        with interrupted_when(lambda: process.poll() is not None, LOOK_S):
             yield
     except KeyboardInterrupt:
         if process.poll() is None:  # the interrupt was the user's

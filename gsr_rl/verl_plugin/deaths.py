@@ -12,6 +12,7 @@ from ray.exceptions import RayActorError
 SERVER = "vLLMHttpServer"  # verl's actor above an engine of vLLM's
 ANSWER_S = 5.0
 _CRASH = "killed, perhaps for lack of memory, or crashed"
+_ON_PURPOSE = "Worker exit type: INTENDED_"  # an actor that ended itself, in Ray's message
 
 
 class DiedError(RuntimeError):
@@ -44,12 +45,12 @@ def _said_of_death(actor: Mapping[str, Any]) -> str | None:
 
     An actor whose constructor failed is not named: its error says more, and verl raises it.
     """
-    reason, context = actor["DeathCause"].actor_died_error_context.reason, actor["DeathCause"].WhichOneof("context")
-    if context == "oom_context":
+    death = actor["DeathCause"].actor_died_error_context
+    if actor["DeathCause"].WhichOneof("context") == "oom_context":
         cause = "Ray ended it for lack of memory"
-    elif reason == ActorDiedErrorContext.WORKER_DIED:
+    elif death.reason == ActorDiedErrorContext.WORKER_DIED and _ON_PURPOSE not in death.error_message:
         cause = _CRASH
-    elif reason == ActorDiedErrorContext.NODE_DIED:
+    elif death.reason == ActorDiedErrorContext.NODE_DIED:
         cause = "its node is gone"
     else:
         return None

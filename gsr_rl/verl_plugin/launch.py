@@ -1,14 +1,12 @@
 """Starts verl's own PPO entry with our trainer, and ends it when a process that it needs has died."""
 
-import threading
-
 import ray
 from omegaconf import DictConfig
 from ray.exceptions import RayActorError, RayTaskError
 from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
 
 from gsr_rl.errors import UsageError
-from gsr_rl.interrupt import interrupted_by
+from gsr_rl.interrupt import interrupted_when
 from gsr_rl.verl_plugin.deaths import DiedError, check_alive
 
 LOOK_S = 5.0  # between two looks at who is alive
@@ -42,16 +40,15 @@ def train(config: DictConfig) -> None:
     """
     deaths: list[DiedError] = []
 
-    def watch(left: threading.Event) -> bool:
-        while not deaths and not left.wait(LOOK_S):
-            try:
-                check_alive()
-            except DiedError as death:
-                deaths.append(death)
+    def died() -> bool:
+        try:
+            check_alive()
+        except DiedError as death:
+            deaths.append(death)
         return bool(deaths)
 
     try:
-        with interrupted_by(watch):
+        with interrupted_when(died, LOOK_S):
             run_ppo(config, task_runner_class=ray.remote(GsrTaskRunner))
     except KeyboardInterrupt:
         if deaths:
@@ -64,3 +61,5 @@ def train(config: DictConfig) -> None:
     except RayActorError:  # the task runner itself is gone
         check_alive()
         raise
+    finally:
+        ray.shutdown()  # prints what its processes still had to say

@@ -20,6 +20,9 @@ class RewardLoopWorker:
     def work(self, seconds: float) -> None:
         time.sleep(seconds)
 
+    def leave(self) -> None:
+        ray.actor.exit_actor()
+
     def fail(self, error: Exception) -> None:
         raise error
 
