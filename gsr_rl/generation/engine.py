@@ -75,7 +75,9 @@ class Engine:
 
     def _has_died(self) -> bool:
         """Whether the engine's process has died. On a CPU the engine has no process of its own."""
-        core = None if self._llm is None else self._llm.llm_engine.engine_core
+        if self._llm is None:
+            return False
+        core = self._llm.llm_engine.engine_core
         return hasattr(core, "resources") and core.resources.engine_dead
 
     def _loaded(self, seed: int) -> Any:
