@@ -72,22 +72,26 @@ def of_start(mark: str) -> list[psutil.Process]:
     return found
 
 
-def reach(process: subprocess.Popen[bytes], log: Path, result: Path, checkpoints: Path, sign: str | int) -> None:
-    """Wait until `result` is there and the text `sign` has been printed since, or until the checkpoint of that step."""
-    since, text = 0 if result.exists() else None, str(sign)
+def reach(process: subprocess.Popen[bytes], log: Path, result: Path, text: str) -> None:
+    """Wait until `result` is there and `text` has been printed since."""
+    since = 0 if result.exists() else None
     while process.poll() is None:
-        if isinstance(sign, int):
-            tracker = checkpoints / "latest_checkpointed_iteration.txt"
-            if tracker.exists() and int(tracker.read_text() or 0) >= sign:
-                return
-            time.sleep(0.2)
-            continue
         if since is None and result.exists():
             since = log.stat().st_size
         if since is not None and re.search(text, log.read_bytes()[since:].decode(errors="replace")):
             return
         time.sleep(0.2)
     raise SystemExit(f"ended with exit code {process.returncode} before {text!r}; see {log}")
+
+
+def reach_checkpoint(process: subprocess.Popen[bytes], log: Path, checkpoints: Path, step: int) -> None:
+    """Wait until a checkpoint of that step, or of a later one, is whole."""
+    tracker = checkpoints / "latest_checkpointed_iteration.txt"
+    while process.poll() is None:
+        if tracker.exists() and int(tracker.read_text() or 0) >= step:
+            return
+        time.sleep(0.2)
+    raise SystemExit(f"ended with exit code {process.returncode} before the checkpoint of step {step}; see {log}")
 
 
 def kill(process: subprocess.Popen[bytes], mark: str) -> tuple[float, list[str]]:
@@ -159,7 +163,10 @@ def main() -> int:
         mark, log = uuid.uuid4().hex, root.with_name(f"{root.name}.start-{number}.log")
         with log.open("w") as output:
             process = start(arguments, mark, output)
-            reach(process, log, root / result, root / stage / "checkpoints", sign)
+            if isinstance(sign, int):
+                reach_checkpoint(process, log, root / stage / "checkpoints", sign)
+            else:
+                reach(process, log, root / result, sign)
             took, left = kill(process, mark)
         bad += [f"{stage}: left {left}"] if left else []
         print(f"{stage}: killed; all of it had ended {took:.1f} s later; left: {left or 'nothing'}", flush=True)
