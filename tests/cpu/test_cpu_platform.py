@@ -156,8 +156,9 @@ def test_verl_has_no_engine_for_a_cpu_before_ours_is_imported() -> None:
         "    engines = EngineRegistry._engines[model_type]['fsdp2']\n"
         "    assert engines and not any('cpu' in (key if isinstance(key, tuple) else (key,)) for key in engines)\n"
         "import gsr_rl.cpu.engine\n"
-        "from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead\n"
-        "assert EngineRegistry.get_engine_cls('language_model', 'fsdp2') is FSDPEngineWithLMHead\n"
+        "from gsr_rl.verl_plugin.shared_prefix import SharedPrefixEngine\n"
+        "from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithValueHead\n"
+        "assert EngineRegistry.get_engine_cls('language_model', 'fsdp2') is SharedPrefixEngine\n"
         "assert EngineRegistry.get_engine_cls('value_model', 'fsdp2') is FSDPEngineWithValueHead",
         "cpu",
     )
@@ -219,12 +220,14 @@ def test_torch_takes_huge_pages_when_the_variable_is_set() -> None:
 
 
 def test_a_trainer_does_not_keep_the_compiled_products_of_every_length() -> None:
+    # Without instructions for bfloat16 a product takes hundreds of times as long.
+    width = 512 if fast_dtype() == "bfloat16" else 16
     code = (
         "import psutil, torch\n"
-        "weight = torch.ones(512, 512, dtype=torch.bfloat16)\n"
+        f"weight = torch.ones({width}, {width}, dtype=torch.bfloat16)\n"
         "def rss(lengths):\n"
         "    for n in lengths:\n"
-        "        torch.ones(n, 512, dtype=torch.bfloat16) @ weight\n"
+        f"        torch.ones(n, {width}, dtype=torch.bfloat16) @ weight\n"
         "    return psutil.Process().memory_info().rss\n"
         "before = rss(range(900, 1000))\n"
         "print('MB', (rss(range(100, 900)) - before) / 2**20)"

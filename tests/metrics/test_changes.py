@@ -45,7 +45,7 @@ def test_a_change_weighs_datasets_as_the_table_beside_it_does() -> None:
     before = [row(i, "rw", i < 5) for i in range(10)] + [row(i, "rw", i < 1, "small") for i in range(2)]
     after = [row(i, "rw", i < 6) for i in range(10)] + [row(i, "rw", False, "small") for i in range(2)]
     evaluations = [Evaluation.of("base", before), Evaluation.of("sft", after)]
-    (change,) = changes(evaluations)
+    (change,) = changes(evaluations, {"sft": "base"})
     table = [evaluate(rows)["macro"]["selfref@2"] for rows in (before, after)]
     assert table == [0.5, pytest.approx(0.3)]
     assert change["change"] == pytest.approx(-0.2)
