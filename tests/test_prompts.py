@@ -306,7 +306,8 @@ def test_any_text_fits_whole_or_marked(problem: str, candidates: list[tuple[str,
 
 
 # Token ids stay what they were: a model is asked in the words that it was trained on, and journals hold answers to
-# these prompts. The fingerprints are those of commit 3a58b65.
+# these prompts. The fingerprints are those of commit 3a58b65. RL's changed when its draws came to belong to a problem's
+# id instead of its index: candidates are shown in another order.
 
 PROBLEM_TEXTS = ["What is 2 + 3?", "Let $x = \\frac{1}{2}$ and {y} = {problem}.\n\nFind the set {x, {y}}: é, 数?"]
 CANDIDATE_SETS = [
@@ -368,8 +369,8 @@ def test_the_tokenizer_of_these_tests_is_the_same() -> None:
 @pytest.mark.parametrize(
     ("recipe", "sft", "rl", "evaluation"),
     [
-        ("default", "1ec5bffda2d98052", "fa8fea7ae2a820e2", "bce3b85f2d6b25be"),
-        ("quickstart", "c94cc58874aaab32", "88bf8d7007a7391a", "96f4d1e17e5ab6ba"),
+        ("default", "1ec5bffda2d98052", "7ecde4f8cccea0af", "bce3b85f2d6b25be"),
+        ("quickstart", "c94cc58874aaab32", "7fd95d0b733eff62", "96f4d1e17e5ab6ba"),
     ],
 )
 def test_token_ids_are_what_they_were(quickstart: DictConfig, recipe: str, sft: str, rl: str, evaluation: str) -> None:
