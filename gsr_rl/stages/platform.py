@@ -11,6 +11,7 @@ from gsr_rl.settings.gsr import SHARED_PREFIX
 from gsr_rl.settings.settings import Settings
 
 _CPU_ENV = ("OMP_NUM_THREADS", "THP_MEM_ALLOC_ENABLE", "VLLM_ENABLE_V1_MULTIPROCESSING")
+_LOG_LEVEL = "SAGEMAKER_CONTAINER_LOG_LEVEL"
 _SMI_COMMANDS = ("nvidia-smi", "npu-smi", "rocm-smi")
 
 
@@ -44,7 +45,12 @@ def choose_platform(settings: Settings) -> Settings:
             "CPU packages (requirements/cpu.txt) are installed"
         )
     os.environ[SHARED_PREFIX] = str(int(settings.gsr.shared_prefix))
-    env = {SHARED_PREFIX: os.environ[SHARED_PREFIX], **({} if chosen is None else {"VERL_PLATFORM": chosen})}
+    # A package that vLLM's server imports (model-hosting-container-standards, with vLLM 0.24.0) lets only errors
+    # through, from every library in the process. Warnings are to be seen: ours and verl's.
+    os.environ.setdefault(_LOG_LEVEL, "WARNING")
+    env = {key: os.environ[key] for key in (SHARED_PREFIX, _LOG_LEVEL)}
+    if chosen is not None:
+        env["VERL_PLATFORM"] = chosen
     if chosen == "cpu":
         _set_cpu_environment()
         env |= {key: os.environ[key] for key in _CPU_ENV}

@@ -1,6 +1,8 @@
 """What is checked before a stage starts: attention, and the platform of this machine."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -101,6 +103,31 @@ def test_the_platform_changes_how_ray_starts_and_nothing_else(monkeypatch: pytes
     assert env["OMP_NUM_THREADS"] == "3" and env["VLLM_CPU_KVCACHE_SPACE"] == "1"  # the user's and the recipe's
     assert "VERL_PLATFORM" not in before.verl.ray_init["runtime_env"]["env_vars"]
     assert after.model_copy(update={"verl": before.verl}) == before
+
+
+SILENCING = """
+import logging
+logging.basicConfig()
+import model_hosting_container_standards.logging_config  # as vllm.entrypoints.openai.api_server does
+logging.getLogger("gsr_rl.verl_plugin.worker").warning("seen")
+"""
+
+
+@pytest.mark.parametrize(("level", "seen"), [({}, False), ({"SAGEMAKER_CONTAINER_LOG_LEVEL": "WARNING"}, True)])
+def test_a_warning_is_seen_beside_vllm_s_server(level: dict[str, str], seen: bool) -> None:
+    """If the first fails, the environment variable is needed no more."""
+    env = {"PATH": os.environ["PATH"], "VERL_PLATFORM": "cpu"}
+    command = [sys.executable, "-c", SILENCING]
+    done = subprocess.run(command, env=env | level, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert ("gsr_rl.verl_plugin.worker:seen" in done.stderr) == seen
+
+
+def test_every_process_of_ray_lets_warnings_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "_has_accelerator", lambda: False)
+    monkeypatch.setattr(os, "environ", {})
+    env = platform.choose_platform(composed("quickstart_cpu")).verl.ray_init["runtime_env"]["env_vars"]
+    assert env["SAGEMAKER_CONTAINER_LOG_LEVEL"] == "WARNING"
 
 
 def test_a_recipe_for_another_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

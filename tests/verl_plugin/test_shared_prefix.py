@@ -188,7 +188,7 @@ def test_what_cannot_share_takes_verl_s_path_and_is_told_once(
     reason: str,
 ) -> None:
     monkeypatch.setenv(SHARED_PREFIX, str(int("shared_prefix" not in reason)))
-    caplog.set_level(logging.WARNING)  # other tests' libraries change the root logger's level
+    caplog.set_level(logging.WARNING)  # vLLM's server, which other tests import, lets only errors through
     ours, rows = make_engine(SharedPrefixEngine, folder), make_rows(padding=2)
     for _ in range(2):
         outputs = []
