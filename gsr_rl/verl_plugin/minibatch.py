@@ -1,5 +1,6 @@
-"""Which rows an update takes, and how they are dealt to ranks and mini-batches. Pure Python."""
+"""Which rows a step computes, and how they are dealt to ranks and mini-batches. Pure Python."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,49 @@ def stage_totals(tags: Sequence[dict[str, Any]], tokens: Sequence[int], mini_bat
     """
     by_stage = [[n for n, tag in zip(tokens, tags, strict=True) if tag["stage"] == stage] for stage in STAGES]
     return tuple((sum(own) / mini_batches, sum(n > 0 for n in own) / mini_batches) for own in by_stage)
+
+
+def may_have_advantage(keys: Sequence[str], tags: Sequence[dict[str, Any]]) -> list[bool]:
+    """Whether a row may have an advantage other than 0, under an estimator whose baseline is of the row's group.
+
+    The rows of a prompt and stage are a group. Equal rewards in a group leave it without an advantage. In a group of
+    one row, verl's estimators take the reward itself.
+
+    Args:
+        keys: of the rows; `{prompt}_{row}_0`.
+        tags: one per row, with `stage` and `reward` or, in padding, `is_padding`.
+
+    Returns:
+        One flag per row; False for padding.
+    """
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for i, (key, tag) in enumerate(zip(keys, tags, strict=True)):
+        if not tag.get("is_padding"):
+            groups[key.split("_")[0], tag["stage"]].append(i)
+    flags = [False] * len(keys)
+    for group in groups.values():
+        rewards = {tags[i]["reward"] for i in group}
+        for i in group:
+            flags[i] = len(rewards) > 1 or len(group) == 1
+    return flags
+
+
+def rows_with_log_probs(flags: Sequence[bool], multiple: int, at_least: int) -> list[int]:
+    """Rows of the log-prob pass: the flagged, and the first others, up to `at_least` rows and to a multiple.
+
+    Args:
+        flags: of `may_have_advantage`.
+        multiple: divides the number of flags, and the number of rows that is returned.
+        at_least: number of rows that the sync guard compares, if there are so many.
+
+    Returns:
+        Indices of rows, ascending.
+    """
+    flagged = sum(flags)
+    wanted = max(flagged, at_least)
+    filling = min(wanted + -wanted % multiple, len(flags)) - flagged
+    others = [i for i, flag in enumerate(flags) if not flag][:filling]
+    return sorted([i for i, flag in enumerate(flags) if flag] + others)
 
 
 def rows_to_update(has_signal: Sequence[bool], lengths: Sequence[int], multiple: int) -> list[int]:

@@ -1,13 +1,10 @@
 """verl's synchronous V1 trainer with two-stage rows. Registered as `trainer.v1.trainer_mode=gsr`."""
 
-import asyncio
 import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
-from uuid import uuid4
 
 import ray
 import transfer_queue as tq
@@ -17,9 +14,8 @@ from verl.trainer.ppo.utils import Role
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
-from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from gsr_rl.episode import Episode, Response, write_episodes
+from gsr_rl.episode import Episode, write_episodes
 from gsr_rl.metrics.gap import summarize
 from gsr_rl.metrics.logged import (
     CANDIDATE,
@@ -31,21 +27,25 @@ from gsr_rl.metrics.logged import (
     train_metrics,
     val_metrics,
 )
-from gsr_rl.prompts import encode_prompt
-from gsr_rl.settings.two_stage import training_settings
+from gsr_rl.settings.two_stage import BY_GROUP, training_settings
 from gsr_rl.verl_plugin.actor import GsrActorRolloutRefWorker
-from gsr_rl.verl_plugin.agent_loop import to_output
+from gsr_rl.verl_plugin.batches import count_real, put_zeros, select_rows
 from gsr_rl.verl_plugin.deaths import check_alive
 from gsr_rl.verl_plugin.episode_table import log_episodes
-from gsr_rl.verl_plugin.minibatch import deal_rows, rows_to_update, stage_totals
+from gsr_rl.verl_plugin.first_sync import PARTITION, put_samples
+from gsr_rl.verl_plugin.minibatch import (
+    deal_rows,
+    may_have_advantage,
+    rows_to_update,
+    rows_with_log_probs,
+    stage_totals,
+)
 from gsr_rl.verl_plugin.plain import plain
 from gsr_rl.verl_plugin.sync_guard import check_correlation, with_deadline
-from gsr_rl.verl_plugin.worker import to_field, to_tag
 
 logger = logging.getLogger(__name__)
 
-GUARD_PROMPTS = ("What is 2 + 3?", "Name the capital of France.", "Write a short poem about the sea.", "1, 2, 4, 8,")
-GUARD_TOKENS = 32
+GUARD_ROWS = 16  # of a step, compared at least, if it has so many
 POLL_S = 0.25  # between two looks whether a step's rollouts are whole; verl's 2 s have no key
 
 
@@ -55,21 +55,6 @@ class NoTrainableRows(Exception):
     def __init__(self, batch: KVBatchMeta) -> None:
         super().__init__("no trainable rows")
         self.batch = batch
-
-
-def _rows(batch: KVBatchMeta, keep: Sequence[int]) -> KVBatchMeta:
-    return KVBatchMeta(
-        keys=[batch.keys[i] for i in keep],
-        tags=[batch.tags[i] for i in keep],
-        partition_id=batch.partition_id,
-        fields=batch.fields,
-        extra_info=batch.extra_info,
-    )
-
-
-def _n_real(batch: KVBatchMeta) -> int:
-    """Number of rows that are not padding."""
-    return sum(not tag.get("is_padding") for tag in batch.tags)
 
 
 @register_trainer("gsr")
@@ -82,9 +67,10 @@ class GsrTrainer(PPOTrainerSync):
       dropped. The others are padded by less than one row per rank and mini-batch, and dealt evenly, so the number of
       optimizer steps does not depend on the number of rows (`_balance_batch`, `_get_required_batch_multiple`).
     - A step without any trainable row is skipped and counted (`_step_once`, `_compute_metrics`).
-    - The update takes only rows in which the loss has a gradient, and a few others where needed to fill mini-batches
-      (`_update_actor`). That saves time and changes no gradient, since λ and the stages' totals in the whole step go
-      along for `stage_weighted_loss`.
+    - Old log-probs are computed only of rows that may have an advantage, and of a few others for the sync guard
+      (`_compute_old_log_prob`, `_compute_advantage`). The update takes only rows in which the loss has a gradient, and
+      a few others where needed to fill mini-batches (`_update_actor`). That saves time and changes no gradient, since λ
+      and the stages' totals in the whole step go along for `stage_weighted_loss`.
     - Actors are `GsrActorRolloutRefWorker`s, which weight the loss by stage (`_init_resource_pool_mgr`).
     - Every weight sync has a deadline, and rollout and actor are compared after the first sync and in each step
       (`on_init_end`, `on_step_end`, `_compute_old_log_prob`): with a broken sync verl waits, or trains on noise.
@@ -135,44 +121,18 @@ class GsrTrainer(PPOTrainerSync):
 
     def _check_first_sync(self) -> None:
         """Sample from vLLM on fixed prompts, and compare its log-probs with those of verl's own pass of the actor."""
-        rollout, client = self.config.actor_rollout_ref.rollout, self.get_llm_client()
-        sampling = {"temperature": rollout.temperature, "top_p": 1.0, "top_k": -1, "logprobs": True}
-
-        async def generate() -> list[tuple[list[int], Any]]:
-            prompts = [encode_prompt(self.tokenizer, [{"role": "user", "content": text}]) for text in GUARD_PROMPTS]
-            outputs = await asyncio.gather(
-                *(
-                    client.generate(
-                        uuid4().hex, prompt_ids=ids, sampling_params={**sampling, "max_tokens": GUARD_TOKENS}
-                    )
-                    for ids in prompts
-                )
-            )
-            return list(zip(prompts, outputs, strict=True))
-
-        rows = [to_output(CANDIDATE, ids, out, self.tokenizer.eos_token_id) for ids, out in asyncio.run(generate())]
-        for row in rows:
-            row.reward_score = 0.0
-            row.extra_fields["response"] = Response(text="", answer=None, correct=False)
-        batch = tq.kv_batch_put(
-            keys=[f"guard_{i}_0" for i in range(len(rows))],
-            fields=list_of_dict_to_tensordict([to_field(row, {"uid": "guard"}) for row in rows]),
-            tags=[to_tag(row, 0) for row in rows],
-            partition_id="guard",
-        )
+        temperature, metrics = self.config.actor_rollout_ref.rollout.temperature, {}
+        batch = put_samples(self.get_llm_client(), self.tokenizer, temperature)
         self.checkpoint_manager.sleep_replicas()
-        metrics: dict[str, Any] = {}
         batch = PPOTrainerSync._balance_batch(self, batch, metrics)
-        self._compute_old_log_prob(batch, metrics, when="before the first step")
-        tq.kv_clear(keys=batch.keys, partition_id="guard")
+        super()._compute_old_log_prob(batch, metrics)
+        self._check_sync(metrics, "before the first step")
+        tq.kv_clear(keys=batch.keys, partition_id=PARTITION)
         self.checkpoint_manager.update_weights(self.global_steps)
 
-    def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any], when: str = "") -> KVBatchMeta:
-        batch = super()._compute_old_log_prob(batch, metrics)
-        minimum = self.gsr.sync_guard.min_correlation
-        correlation = check_correlation(metrics, minimum, when or f"step {self.global_steps}")
+    def _check_sync(self, metrics: dict[str, Any], when: str) -> None:
+        correlation = check_correlation(metrics, self.gsr.sync_guard.min_correlation, when)
         logger.info("the correlation of rollout and actor probabilities is %.4f", correlation)
-        return batch
 
     # Training
 
@@ -198,6 +158,9 @@ class GsrTrainer(PPOTrainerSync):
     def _get_required_batch_multiple(self, dp_size: int) -> int:
         return dp_size * self.num_mini_batches
 
+    def _cells(self) -> int:
+        return self._ranks() * self.num_mini_batches
+
     def _balance_batch(self, batch: KVBatchMeta, metrics: dict[str, Any], **kwargs: Any) -> KVBatchMeta:
         """Drop rows that cannot be trained on, pad the others and deal them evenly to ranks and mini-batches.
 
@@ -216,7 +179,7 @@ class GsrTrainer(PPOTrainerSync):
         dropped = [key for i, key in enumerate(batch.keys) if i not in set(keep)]
         if dropped:
             tq.kv_clear(keys=dropped, partition_id=batch.partition_id)
-        batch = super()._balance_batch(_rows(batch, keep), metrics, **kwargs)
+        batch = super()._balance_batch(select_rows(batch, keep), metrics, **kwargs)
         batch.reorder(deal_rows(batch.keys, batch.tags, self._ranks(), self.num_mini_batches))
         return batch
 
@@ -225,6 +188,39 @@ class GsrTrainer(PPOTrainerSync):
 
     def _stage_weights(self) -> dict[str, float]:
         return {CANDIDATE: 1.0 - self.gsr.refine_weight, REFINEMENT: self.gsr.refine_weight}
+
+    def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        """The old log-probs of the rows that may have an advantage, and of others for the sync guard.
+
+        Raises:
+            SyncError: vLLM does not hold the actor's weights.
+        """
+        part = select_rows(batch, self._rows_with_log_probs(batch))
+        part.reorder(deal_rows(part.keys, part.tags, self._ranks(), 1))
+        super()._compute_old_log_prob(part, metrics)
+        self._check_sync(metrics, f"step {self.global_steps}")
+        return batch
+
+    def _rows_with_log_probs(self, batch: KVBatchMeta) -> list[int]:
+        return rows_with_log_probs(self._may_have_advantage(batch), self._cells(), GUARD_ROWS)
+
+    def _may_have_advantage(self, batch: KVBatchMeta) -> list[bool]:
+        algorithm = self.config.algorithm
+        correction = algorithm.get("rollout_correction") or {}
+        by_reward = algorithm.adv_estimator in BY_GROUP and not algorithm.use_kl_in_reward
+        corrected = correction.get("rollout_is") or correction.get("rollout_rs")
+        if not by_reward or corrected or not self._needs_advantage():
+            return [True] * len(batch)
+        return may_have_advantage(batch.keys, batch.tags)
+
+    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        """verl's advantages where there may be some; 0 in other rows, of which verl may not have the old log-probs."""
+        flags = self._may_have_advantage(batch)
+        if any(flags):
+            super()._compute_advantage(select_rows(batch, [i for i, flag in enumerate(flags) if flag]), metrics)
+        if not all(flags):
+            put_zeros(select_rows(batch, [i for i, flag in enumerate(flags) if not flag]), ("advantages", "returns"))
+        return batch
 
     def _update_actor(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         """Update on the rows in which the loss has a gradient.
@@ -244,10 +240,12 @@ class GsrTrainer(PPOTrainerSync):
         has_signal = [advantage or not self._needs_advantage() for advantage in has_advantage]
         if not any(has_signal):
             logger.warning("gsr-rl: step %d: equal rewards in every group; nothing to learn", self.global_steps)
-        lengths = [tag["seq_len"] for tag in batch.tags]
-        part = _rows(batch, rows_to_update(has_signal, lengths, self._ranks() * self.num_mini_batches))
+        computed = self._rows_with_log_probs(batch)
+        lengths = [batch.tags[i]["seq_len"] for i in computed]
+        updated = rows_to_update([has_signal[i] for i in computed], lengths, self._cells())
+        part = select_rows(batch, [computed[i] for i in updated])
         part.reorder(deal_rows(part.keys, part.tags, self._ranks(), self.num_mini_batches))
-        metrics[ROWS_LEFT_OUT] = _n_real(batch) - _n_real(part)
+        metrics[ROWS_LEFT_OUT] = count_real(batch) - count_real(part)
         super()._update_actor(part, metrics)
         return batch
 

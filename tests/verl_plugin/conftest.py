@@ -1,9 +1,11 @@
-"""A real Ray of one node, and a job on it for each test."""
+"""A real Ray: of one node with a job on it for each test, or with a TransferQueue."""
 
 from collections.abc import Iterator
 
 import pytest
 import ray
+import transfer_queue as tq
+from omegaconf import OmegaConf
 from ray._private import ray_constants
 from ray.cluster_utils import Cluster
 
@@ -24,3 +26,14 @@ def job(address: str) -> Iterator[None]:
     ray.init(address=address, log_to_driver=False)
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def transfer_queue() -> Iterator[None]:
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        tq.init(OmegaConf.create({"backend": {"SimpleStorage": {"num_data_storage_units": 1}}}))
+        yield
+        tq.close()
+    finally:
+        ray.shutdown()

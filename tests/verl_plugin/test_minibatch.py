@@ -3,11 +3,22 @@
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 
-from gsr_rl.verl_plugin.minibatch import deal_rows, rows_to_update, stage_totals
+from gsr_rl.settings.two_stage import BY_GROUP
+from gsr_rl.verl_plugin.minibatch import (
+    deal_rows,
+    may_have_advantage,
+    rows_to_update,
+    rows_with_log_probs,
+    stage_totals,
+)
 
 Keys = list[str]
 Tags = list[dict[str, Any]]
@@ -130,3 +141,52 @@ def test_stage_totals_are_means_over_the_mini_batches() -> None:
 )
 def test_rows_with_a_signal_are_updated(has_signal: list[bool], multiple: int, kept: list[int]) -> None:
     assert rows_to_update(has_signal, [9, 8, 7, 6], multiple) == kept
+
+
+def test_equal_rewards_leave_a_group_without_an_advantage() -> None:
+    rows = [("a_0_0", "candidate", 1.0), ("a_1_0", "candidate", 0.0), ("a_2_0", "refinement", 1.0)]
+    rows += [("b_0_0", "candidate", 0.5), ("b_1_0", "candidate", 0.5), ("b_2_0", "refinement", 0.0)]
+    keys = [*(key for key, _, _ in rows), "pad_0_0"]
+    tags = [*({"stage": stage, "reward": reward} for _, stage, reward in rows), {"stage": "refinement"}]
+    tags[-1]["is_padding"] = True
+    # A lone refinement's advantage is its reward.
+    assert may_have_advantage(keys, tags) == [True, True, True, False, False, True, False]
+
+
+@pytest.mark.parametrize("name", BY_GROUP)
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0.0, 0.1, 1.0]), st.integers(1, 4)), min_size=1))
+def test_verl_s_estimators_need_no_other_rows(name: str, rows: list[tuple[int, float, int]]) -> None:
+    """Advantages of the flagged rows are the same without the others, whose own are 0 but for rounding."""
+    keys = [f"{group}_{i}_0" for i, (group, _, _) in enumerate(rows)]
+    flags = may_have_advantage(keys, [{"stage": "candidate", "reward": reward} for _, reward, _ in rows])
+
+    def advantages(part: list[tuple[int, float, int]]) -> torch.Tensor:
+        mask = torch.tensor([[float(i < length) for i in range(4)] for _, _, length in part])
+        scores = torch.zeros_like(mask)
+        for i, (_, reward, length) in enumerate(part):
+            scores[i, length - 1] = reward
+        index = np.array([str(group) for group, _, _ in part], dtype=object)
+        estimate: Any = get_adv_estimator_fn(name)
+        return estimate(scores, mask, index=index, config=OmegaConf.create({"norm_adv_by_std_in_grpo": True}))[0]
+
+    whole = advantages(rows)
+    # verl divides by the deviation plus 1e-6, so a mean that is rounded by 1e-8 leaves some 0.01.
+    assert whole[[not flag for flag in flags]].abs().max().item() < 0.02 if not all(flags) else True
+    if any(flags):
+        part = advantages([row for row, flag in zip(rows, flags, strict=True) if flag])
+        assert torch.allclose(part, whole[flags], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "multiple", "at_least", "kept"),
+    [
+        ([0, 1, 0, 1, 0, 0], 2, 0, [1, 3]),
+        ([0, 1, 0, 0, 0, 0], 2, 0, [0, 1]),  # filled to a multiple with the first other
+        ([0, 1, 0, 0, 0, 0], 2, 3, [0, 1, 2, 3]),  # three for the guard, and one more
+        ([0, 0, 0, 0, 0, 0], 3, 16, [0, 1, 2, 3, 4, 5]),  # there are no more
+        ([1, 1, 1, 1, 1, 1], 3, 2, [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_rows_of_the_log_prob_pass(flags: list[int], multiple: int, at_least: int, kept: list[int]) -> None:
+    assert rows_with_log_probs([bool(flag) for flag in flags], multiple, at_least) == kept
