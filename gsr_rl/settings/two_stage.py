@@ -78,6 +78,8 @@ def _check_rollout(rollout: Rollout) -> None:
     require(rollout.top_k == -1, f"{_ROLLOUT}.top_k", rollout.top_k, f"-1 in training: {one_temperature}")
     require(rollout.n == 1, f"{_ROLLOUT}.n", rollout.n, "1: gsr.k and gsr.m say how many responses a prompt gets")
     require(rollout.val_kwargs.n >= 1, f"{_ROLLOUT}.val_kwargs.n", rollout.val_kwargs.n, "at least 1")
+    hint = "False: verl hands on request ids to vLLM then, and here the requests of a prompt and stage share an id"
+    require(not rollout.full_determinism, f"{_ROLLOUT}.full_determinism", True, hint)
     hint = "True: the sync guard compares them"
     require(rollout.calculate_log_probs, f"{_ROLLOUT}.calculate_log_probs", False, hint)
 

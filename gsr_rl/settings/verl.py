@@ -60,6 +60,7 @@ class Rollout(Facts):
     top_k: int
     n: int
     calculate_log_probs: bool
+    full_determinism: bool
     log_prob_use_dynamic_bsz: bool
     log_prob_max_token_len_per_gpu: int
     val_kwargs: ValidationSampling

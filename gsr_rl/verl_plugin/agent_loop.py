@@ -38,6 +38,28 @@ class RolloutContext:
     judge: Callable[[AgentLoopOutput, Mapping[str, Any]], Awaitable[None]]
 
 
+@dataclass(frozen=True)
+class Sample:
+    """A sampled response, before its verdict.
+
+    Args:
+        output: verl's row of the response. The judge writes the reward and the judged `Response` into it.
+        text: the decoded response.
+        in_thought: whether the token limit cut it off within its thought, so that it has no answer.
+        n_tokens: generated tokens.
+    """
+
+    output: AgentLoopOutput
+    text: str
+    cut_off: bool
+    in_thought: bool
+    n_tokens: int
+
+
+# A sample, and the task that judges it.
+Judging = tuple[Sample, asyncio.Task[None]]
+
+
 class GsrAgentLoop(AgentLoopBase):
     """verl's agent loop for the two stages of GSR.
 
@@ -47,8 +69,10 @@ class GsrAgentLoop(AgentLoopBase):
       one row per prompt.
     - The row's messages hold the bare problem; the templates of `gsr.prompts` go around it.
     - Each stage has its own token limit and, in validation, its own sampling.
-    - A response is judged at once, since `gsr.selection` looks at the candidates' verdicts. `extra_fields` of a row
-      hold its stage and its judged `Response`.
+    - A response is judged at once. Refinements wait for the verdicts of their candidates only if `gsr.selection` looks
+      at them. `extra_fields` of a row hold its stage and its judged `Response`.
+    - The requests of a prompt and stage share an id, so that verl sends them to one replica, which prefills their
+      prompt once. Refinements go before candidates where requests queue (`rollout.scheduling_policy=priority`).
     - A prompt that is too long is an error. verl would cut off its beginning, and with it the problem.
     """
 
@@ -90,33 +114,32 @@ class GsrAgentLoop(AgentLoopBase):
 
         direct = encode_prompt(self.tokenizer, prompts.direct_messages(problem), **self.apply_chat_template_kwargs)
         candidates = await self._stage(CANDIDATE, gsr.k, direct, sampling_params, context, row)
-        if not self._is_refined(candidates, context, key):
-            return candidates
+        if not await self._is_refined(candidates, context, key):
+            return await _judged(candidates)
 
-        order = shuffled_order(gsr.k, *key, "order")
-        shown = [candidates[i].extra_fields["response"] for i in order]
+        candidates = [candidates[i] for i in shuffled_order(gsr.k, *key, "order")]
         refine, texts = fit_refine_prompt(
             prompts,
             problem,
-            [(response.text, response.cut_off) for response in shown],
+            [(sample.text, sample.cut_off) for sample, _ in candidates],
             self.tokenizer,
             self.rollout_config.prompt_length,
             self.apply_chat_template_kwargs,
         )
-        for i, text in zip(order, texts, strict=True):
-            candidates[i].extra_fields["shown"] = text
+        for (sample, _), text in zip(candidates, texts, strict=True):
+            sample.output.extra_fields["shown"] = text
         m = gsr.validation.m if context.validate else gsr.training_m
         refinements = await self._stage(REFINEMENT, m, refine, sampling_params, context, row)
-        return [candidates[i] for i in order] + refinements
+        return await _judged(candidates + refinements)
 
-    def _is_refined(self, candidates: list[AgentLoopOutput], context: RolloutContext, key: tuple[Any, ...]) -> bool:
+    async def _is_refined(self, candidates: list[Judging], context: RolloutContext, key: tuple[Any, ...]) -> bool:
         """Whether the candidate set is refined: in validation every set, in training those of `gsr.selection`."""
         gsr = self.gsr
-        if context.validate:
-            return True
-        if gsr.training_m == 0:
-            return False
-        responses: list[Response] = [candidate.extra_fields["response"] for candidate in candidates]
+        if context.validate or gsr.training_m == 0:
+            return context.validate
+        if gsr.selection == "all":
+            return True  # without waiting for verdicts
+        responses: list[Response] = [output.extra_fields["response"] for output in await _judged(candidates)]
         majority = majority_score_of(responses)
         rng = random.Random(repr((*key, "selection")))
         return is_selected(gsr.selection, majority, gsr.easy_probability, rng)
@@ -129,47 +152,66 @@ class GsrAgentLoop(AgentLoopBase):
         sampling_params: dict[str, Any],
         context: RolloutContext,
         row: Mapping[str, Any],
-    ) -> list[AgentLoopOutput]:
+    ) -> list[Judging]:
+        """Sample n responses to a prompt. Each is judged as soon as it is there."""
         limit = self.rollout_config.prompt_length
         if len(prompt_ids) > limit:
             raise PromptTooLong(f"{stage} prompt of {len(prompt_ids)} tokens; {limit} fit")
-        max_tokens = self.gsr.candidate_tokens if stage == CANDIDATE else self.gsr.refinement_tokens
-        params = {**sampling_params, "max_tokens": max_tokens}
+        params = sampling_params | {"max_tokens": self._max_tokens(stage)}
         if context.validate:
             sampling: Sampling = getattr(self.gsr.validation, stage)
             params |= {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
+        request_id = uuid4().hex
+
+        async def respond() -> Judging:
+            sample = await self._sample(stage, request_id, prompt_ids, dict(params))
+            return sample, asyncio.create_task(self._judge(sample, context, row))
+
         async with asyncio.TaskGroup() as group:  # a request that fails cancels the others
-            tasks = [group.create_task(self._respond(stage, prompt_ids, dict(params), context, row)) for _ in range(n)]
+            tasks = [group.create_task(respond()) for _ in range(n)]
         return [task.result() for task in tasks]
 
-    async def _respond(
-        self,
-        stage: str,
-        prompt_ids: list[int],
-        params: dict[str, Any],
-        context: RolloutContext,
-        row: Mapping[str, Any],
-    ) -> AgentLoopOutput:
-        max_tokens = params["max_tokens"]  # read now: the server takes it out of the dict
+    def _max_tokens(self, stage: str) -> int:
+        return self.gsr.candidate_tokens if stage == CANDIDATE else self.gsr.refinement_tokens
+
+    async def _sample(self, stage: str, request_id: str, prompt_ids: list[int], params: dict[str, Any]) -> Sample:
+        # vLLM takes a smaller number first, and refuses numbers under its other policy.
+        first = stage == REFINEMENT and self.rollout_config.scheduling_policy == "priority"
         generated: TokenOutput = await self.server_manager.generate(
-            request_id=uuid4().hex, prompt_ids=prompt_ids, sampling_params=params
+            request_id=request_id, prompt_ids=prompt_ids, sampling_params=params, **({"priority": -1} if first else {})
         )
-        output = to_output(stage, prompt_ids, generated, self.tokenizer.eos_token_id)
+        token_ids = generated.token_ids
+        text = self.tokenizer.decode(token_ids, skip_special_tokens=True)
+        cut_off = generated.stop_reason == "aborted" or self._is_cut_off(token_ids, self._max_tokens(stage))
+        in_thought = cut_off and is_in_thought(text, opens_thought(self.tokenizer, prompt_ids))
+        return Sample(
+            output=to_output(stage, prompt_ids, generated, self.tokenizer.eos_token_id),
+            text=closed_thought(text) if in_thought else text,
+            cut_off=cut_off,
+            in_thought=in_thought,
+            n_tokens=len(token_ids),
+        )
+
+    async def _judge(self, sample: Sample, context: RolloutContext, row: Mapping[str, Any]) -> None:
+        output = sample.output
         await context.judge(output, row)
-        text = self.tokenizer.decode(generated.token_ids, skip_special_tokens=True)
-        n_tokens, judged = len(generated.token_ids), verdict(output)
-        cut_off = generated.stop_reason == "aborted" or self._is_cut_off(generated.token_ids, max_tokens)
-        thinking = cut_off and is_in_thought(text, opens_thought(self.tokenizer, prompt_ids))
-        if thinking:  # nothing of it counts as an answer, whatever the reward function found in it
-            text, judged = closed_thought(text), Verdict(correct=False, answer=None)
-        output.extra_fields["response"] = Response.of(text, judged, cut_off=cut_off, n_tokens=n_tokens)
-        if thinking or (cut_off and not context.validate and not self.gsr.score_cut_off):
+        # Nothing of a thought counts as an answer, whatever the reward function found in it.
+        judged = Verdict(correct=False, answer=None) if sample.in_thought else verdict(output)
+        response = Response.of(sample.text, judged, cut_off=sample.cut_off, n_tokens=sample.n_tokens)
+        output.extra_fields["response"] = response
+        unscored = sample.cut_off and not context.validate and not self.gsr.score_cut_off
+        if sample.in_thought or unscored:
             output.reward_score = min(output.reward_score or 0.0, 0.0)
-        return output
 
     def _is_cut_off(self, token_ids: Sequence[int], max_tokens: int) -> bool:
         ends = end_tokens(self.tokenizer, OmegaConf.select(self.config, "actor_rollout_ref.model.path"))
         return len(token_ids) >= max_tokens and (not token_ids or token_ids[-1] not in ends)
+
+
+async def _judged(samples: list[Judging]) -> list[AgentLoopOutput]:
+    """The samples' rows, in order, when all are judged."""
+    await asyncio.gather(*(judging for _, judging in samples))
+    return [sample.output for sample, _ in samples]
 
 
 def to_output(stage: str, prompt_ids: list[int], generated: TokenOutput, eos_token_id: int) -> AgentLoopOutput:

@@ -90,6 +90,7 @@ HALF = {ACTOR + "ppo_max_token_len_per_gpu": 192, ROLLOUT + "log_prob_max_token_
         ({ROLLOUT + "n": 8}, ["rollout.n=8", "gsr.k and gsr.m"]),
         ({ROLLOUT + "val_kwargs__n": 0}, ["rollout.val_kwargs.n=0", "at least 1"]),
         ({ROLLOUT + "calculate_log_probs": False}, ["rollout.calculate_log_probs=False", "True"]),
+        ({ROLLOUT + "full_determinism": True}, ["rollout.full_determinism=True", "False"]),
         ({ROLLOUT + "response_length": 63}, ["rollout.response_length=63", "at least 64"]),
         ({ROLLOUT + "max_model_len": 320 + 63}, ["rollout.max_model_len=383", "at least 384"]),
         ({ACTOR + "ppo_max_token_len_per_gpu": 383}, ["ppo_max_token_len_per_gpu=383", "at least 384"]),

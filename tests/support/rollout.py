@@ -25,6 +25,8 @@ class Request:
     text: str
     prompt_ids: list[int]
     sampling: dict[str, Any]
+    id: str
+    priority: int
 
     @property
     def is_refinement(self) -> bool:
@@ -44,8 +46,11 @@ class ScriptedClient:
         self.tokenizer, self.reply = tokenizer, reply
         self.requests: list[Request] = []
 
-    async def generate(self, request_id: str, *, prompt_ids: list[int], sampling_params: dict[str, Any]) -> TokenOutput:
-        request = Request(self.tokenizer.decode(prompt_ids), list(prompt_ids), dict(sampling_params))
+    async def generate(
+        self, request_id: str, *, prompt_ids: list[int], sampling_params: dict[str, Any], priority: int = 0
+    ) -> TokenOutput:
+        text = self.tokenizer.decode(prompt_ids)
+        request = Request(text, list(prompt_ids), dict(sampling_params), request_id, priority)
         self.requests.append(request)
         max_tokens = sampling_params.pop("max_tokens")
         text = await self.reply(request)
@@ -78,7 +83,7 @@ def make_config(prompt_length: int = 512, **gsr: Any) -> DictConfig:
         "cut_off_mark": "[cut off]",
     }
     section = {"k": 3, "m": 2, "candidate_tokens": 40, "refinement_tokens": 60, "prompts": prompts} | gsr
-    rollout = {"prompt_length": prompt_length, "n": 1, "val_kwargs": {"n": 1}}
+    rollout = {"prompt_length": prompt_length, "n": 1, "val_kwargs": {"n": 1}, "scheduling_policy": "priority"}
     return OmegaConf.create(
         {"gsr": section, "actor_rollout_ref": {"rollout": rollout}, "data": {"apply_chat_template_kwargs": {}}}
     )
@@ -114,7 +119,10 @@ def make_loop(tokenizer: Any, client: Any, config: DictConfig) -> GsrAgentLoop:
     )
 
 
-def make_judge(tokenizer: Any) -> Callable[[AgentLoopOutput, Mapping[str, Any]], Awaitable[None]]:
+Judge = Callable[[AgentLoopOutput, Mapping[str, Any]], Awaitable[None]]
+
+
+def make_judge(tokenizer: Any) -> Judge:
     """A judge that takes a response as correct if it boxes the gold answer."""
 
     async def judge(output: AgentLoopOutput, row: Mapping[str, Any]) -> None:
@@ -133,13 +141,14 @@ def run_loop(
     row: dict[str, Any] | None = None,
     validate: bool = False,
     step: int = 7,
+    judge: Judge | None = None,
 ) -> tuple[list[AgentLoopOutput], ScriptedClient]:
     """The rows of one prompt from the loop, and the client that answered."""
     client = ScriptedClient(tokenizer, reply)
 
     async def run() -> list[AgentLoopOutput]:
         loop = make_loop(tokenizer, client, config or make_config())
-        context = RolloutContext(validate, step, make_judge(tokenizer))
+        context = RolloutContext(validate, step, judge or make_judge(tokenizer))
         return await loop.run(dict(TRAINING), context=context, **(row or make_row()))
 
     return asyncio.run(run()), client

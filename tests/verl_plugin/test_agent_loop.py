@@ -297,6 +297,44 @@ def test_a_prompt_that_cannot_fit_is_an_error_not_a_truncation(tokenizer: Any) -
         run_loop(tokenizer, right, make_config(prompt_length=10))
 
 
+def test_requests_of_a_prompt_and_stage_share_an_id_and_refinements_go_first(tokenizer: Any) -> None:
+    _, client = run_loop(tokenizer, right)
+    ids = [{request.id for request in stage} for stage in (client.candidates, client.refinements)]
+    assert [len(stage) for stage in ids] == [1, 1] and ids[0] != ids[1]
+    assert [request.priority for request in client.candidates] == [0, 0, 0]
+    assert [request.priority for request in client.refinements] == [-1, -1]
+    config = make_config()
+    config.actor_rollout_ref.rollout.scheduling_policy = "fcfs"  # under which vLLM refuses priorities
+    _, client = run_loop(tokenizer, right, config)
+    assert {request.priority for request in client.requests} == {0}
+
+
+@pytest.mark.parametrize(("selection", "waits"), [("all", False), ("hard_first", True)])
+def test_refinements_wait_for_verdicts_only_if_the_selection_looks_at_them(
+    tokenizer: Any, selection: str, waits: bool
+) -> None:
+    events: list[str] = []
+    refined = asyncio.Event()
+    judged_by_rule = make_judge(tokenizer)
+
+    async def reply(request: Request) -> str:
+        events.append("refine" if request.is_refinement else "sample")
+        if request.is_refinement:
+            refined.set()
+        return WRONG
+
+    async def judge(output: Any, row: Any) -> None:
+        if not waits:  # no verdict is there before a refinement is asked for
+            await asyncio.wait_for(refined.wait(), 60)
+        await judged_by_rule(output, row)
+        events.append("judged")
+
+    outputs, _ = run_loop(tokenizer, reply, make_config(selection=selection), judge=judge)
+    assert events.index("refine") == (6 if waits else 3)
+    assert events.count("judged") == 5
+    assert [output.extra_fields["response"].correct for output in outputs] == [False] * 5
+
+
 def test_one_failed_request_ends_its_siblings(tokenizer: Any) -> None:
     ended: list[bool] = []
 

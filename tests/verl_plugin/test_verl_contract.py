@@ -40,6 +40,7 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
 from verl.workers.rollout.llm_server import LLMServerClient
 from verl.workers.rollout.replica import TokenOutput
+from verl.workers.rollout.vllm_rollout.vllm_async_server import vLLMHttpServer
 
 from data_prep.rows import write_rl_rows
 from gsr_rl.episode import Problem
@@ -210,6 +211,11 @@ def test_verl_builds_our_loop_from_the_recipe_s_registry(tokenizer: Any) -> None
 def test_the_server_client_s_call() -> None:
     parameters = inspect.signature(LLMServerClient.generate).parameters
     assert list(parameters)[1:4] == ["request_id", "prompt_ids", "sampling_params"]
+    assert "kwargs" in parameters  # takes `priority`, and hands it on to vLLM
+    assert inspect.signature(vLLMHttpServer.generate).parameters["priority"].default == 0
+    # Requests with one id go to one replica, and vLLM gets an id of its own for each.
+    client = SimpleNamespace(config=OmegaConf.create({"actor_rollout_ref": {"rollout": {"full_determinism": False}}}))
+    assert LLMServerClient._vllm_request_id(client, "shared") != "shared"
     assert {"token_ids", "log_probs", "extra_fields"} <= set(TokenOutput.model_fields)
     wanted = {"prompt_ids", "response_ids", "response_mask", "response_logprobs", "reward_score", "extra_fields"}
     assert wanted | {"num_turns", "metrics"} <= set(AgentLoopOutput.model_fields)
