@@ -6,6 +6,7 @@ import importlib.metadata
 import inspect
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hydra
