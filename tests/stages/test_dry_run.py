@@ -1,6 +1,5 @@
 """`--dry-run` of every recipe: no model, no data, no accelerator."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,29 +8,45 @@ import pytest
 import yaml
 from composed import changed, composed
 
+from gsr_rl import cli
 from gsr_rl.settings.recipes import recipe_names
 from gsr_rl.stages.dry_run import derived
 
 
-def dry_run(folder: Path, recipe: str, *overrides: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as on a laptop: no platform is chosen, and no hub can be reached."""
-    env = {key: value for key, value in os.environ.items() if key != "VERL_PLATFORM"}
-    command = [sys.executable, "-m", "gsr_rl.cli", "run", f"recipe={recipe}", f"run_dir={folder}", "--dry-run"]
-    return subprocess.run([*command, *overrides], env=env, capture_output=True, text=True, check=False)
+def arguments(folder: Path, recipe: str, *overrides: str) -> list[str]:
+    return ["run", f"recipe={recipe}", f"run_dir={folder}", "--dry-run", *overrides]
+
+
+@pytest.fixture(autouse=True)
+def no_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a laptop: no platform is chosen, and no hub can be reached."""
+    monkeypatch.delenv("VERL_PLATFORM", raising=False)
+
+
+def check_passed(folder: Path, out: str) -> None:
+    assert [path.name for path in folder.iterdir()] == ["dry_run.yaml"]
+    saved = yaml.safe_load((folder / "dry_run.yaml").read_text())
+    assert saved["gsr"]["seed"] == 7
+    assert saved["data"]["train_files"] == f"{folder}/data/train.parquet"  # resolved
+    assert saved["sft"]["optim"]["lr"] > 0
+    assert "optimizer steps a training step:" in out
+    assert "not checked:" in out
+    assert out.rstrip().endswith("dry_run.yaml")
 
 
 @pytest.mark.parametrize("recipe", recipe_names())
-def test_every_recipe_passes_and_nothing_but_the_configuration_is_written(tmp_path: Path, recipe: str) -> None:
-    done = dry_run(tmp_path / "run", recipe, "gsr.seed=7")
+def test_every_recipe_passes_and_nothing_but_the_configuration_is_written(
+    tmp_path: Path, recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments(tmp_path / "run", recipe, "gsr.seed=7")) == 0
+    check_passed(tmp_path / "run", capsys.readouterr().out)
+
+
+def test_the_command_in_a_process_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gsr_rl.cli", *arguments(tmp_path / "run", "quickstart_cpu", "gsr.seed=7")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["dry_run.yaml"]
-    saved = yaml.safe_load((tmp_path / "run" / "dry_run.yaml").read_text())
-    assert saved["gsr"]["seed"] == 7
-    assert saved["data"]["train_files"] == f"{tmp_path}/run/data/train.parquet"  # resolved
-    assert saved["sft"]["optim"]["lr"] > 0
-    assert "optimizer steps a training step:" in done.stdout
-    assert "not checked:" in done.stdout
-    assert done.stdout.rstrip().endswith("dry_run.yaml")
+    check_passed(tmp_path / "run", done.stdout)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +61,12 @@ def test_every_recipe_passes_and_nothing_but_the_configuration_is_written(tmp_pa
         ("trainer.save_freq=-1", "trainer.save_freq=-1: must be at least 1"),
     ],
 )
-def test_what_a_run_would_refuse_is_refused(tmp_path: Path, override: str, part: str) -> None:
+def test_what_a_run_would_refuse_is_refused(
+    tmp_path: Path, override: str, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     mini_batch = "actor_rollout_ref.actor.ppo_mini_batch_size=2"
-    done = dry_run(tmp_path / "run", "quickstart_cpu", mini_batch, override)
-    assert done.returncode == 2
-    assert part in done.stderr.splitlines()[-1]
+    assert cli.main(arguments(tmp_path / "run", "quickstart_cpu", mini_batch, override)) == 2
+    assert part in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "run").exists()
 
 
