@@ -11,7 +11,7 @@ PYTHON = $(firstword $(foreach name,python3.11 python3.12 python3,$(shell $(name
 	'import sys; sys.version_info[:2] in ((3, 11), (3, 12)) and print(sys.executable)' 2>/dev/null)))
 stop = { echo "make: $(1)" >&2; exit 1; }
 
-.PHONY: help setup quickstart test lint format clean
+.PHONY: help setup quickstart test bench lint format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
@@ -23,6 +23,9 @@ quickstart: setup  ## the whole chain with a small model on the CPU, into output
 
 test: lint  ## lint, then all tests
 	$(BIN)/python -m pytest
+
+bench: setup  ## what is measured: ratios side by side, into bench/results; with nothing beside it
+	$(BIN)/python bench/run.py
 
 lint: setup  ## style, types, imports, and the length of files and functions
 	$(BIN)/ruff check .

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from figures import figure
+
 from data_prep.pair_sums import pair_sums
 from gsr_rl.generation.generate import Ask, Job
 from gsr_rl.generation.journal import Journal
@@ -60,7 +62,7 @@ def main() -> None:
                 f"round {number + 1}: eval {rates[EVAL][-1]:.0f}, offline {rates[OFFLINE][-1]:.0f} tokens/s", flush=True
             )
     best, reference = max(rates[EVAL]), max(rates[OFFLINE])
-    print(f"eval {best:.0f}, offline {reference:.0f} tokens/s: {100 * best / reference:.0f} %")
+    figure("tokens/s of `gsr-rl eval` over vLLM's offline engine", best / reference, "times")
 
 
 def rate_of(*arguments: str) -> float:

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from figures import figure
 from verifier_mix import answers, normal
 
 
@@ -45,6 +46,8 @@ def main() -> None:
         f"{options.problems} problems x ({options.candidates} + {options.refinements}), {megabytes:.0f} MB: "
         f"{seconds:.1f} s, {cpu:.1f} s of processor time, {after.ru_maxrss / 1024:.0f} MB of memory"
     )
+    responses = options.problems * (options.candidates + options.refinements)
+    figure("`gsr-rl metrics` on one core, start-up included", responses / seconds, "responses/s")
 
 
 def problem(number: int, rng: random.Random, texts: list[str], k: int, m: int) -> dict[str, Any]:

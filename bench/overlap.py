@@ -10,6 +10,8 @@ import resource
 import time
 from collections.abc import Iterable, Iterator
 
+from figures import figure
+
 from data_prep.hub import evaluation_problems
 from data_prep.overlap import EvaluationIndex
 from gsr_rl.episode import Problem
@@ -63,6 +65,7 @@ def main() -> None:
         f"{n} x {len(evaluated)} problems: {seconds:.1f} s, {cpu:.1f} s of processor time; {n / seconds:.0f} problems "
         f"a second after {indexed:.1f} s for the index; {found} overlap, in {pairs} pairs; {megabytes:.0f} MB"
     )
+    figure("problems compared with all evaluation problems", n / seconds, "problems/s")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ The rows have the quickstart's shape: for each problem 4 candidates of about 10 
 refinements of up to 112 tokens on a prompt of 170. The model has SmolLM2-135M's shape and random weights, unless a
 folder is given. "log-probs" is a forward pass with entropies, "update" a forward and a backward pass; the optimizer's
 step, which sharing does not change, is left out. The best of the repeats counts, because others may use the machine.
+The machine's matrix rate is that of a large product in the same float type. Shares of the rate count 2 operations per
+weight and token in a forward pass, 6 with the backward pass, and leave attention out.
 """
 
 import argparse
@@ -21,6 +23,7 @@ os.environ.setdefault("VERL_PLATFORM", "cpu")  # verl reads it when it is import
 
 import torch
 import torch.distributed
+from figures import figure
 from tensordict import TensorDict
 from transformers import LlamaConfig, LlamaForCausalLM
 from verl.trainer.config import CheckpointConfig
@@ -52,27 +55,54 @@ def main() -> None:
             "verl": make_engine(FSDPEngineWithLMHead, model, options.dtype),
             "shared": make_engine(SharedPrefixEngine, model, options.dtype),
         }
-        compare(engines, options.problems, options.repeats)
+        dtype = torch.bfloat16 if options.dtype == "bf16" else torch.float32
+        compare(engines, options.problems, options.repeats, dtype)
         torch.distributed.destroy_process_group()
 
 
-def compare(engines: dict[str, Any], problems: int, repeats: int) -> None:
-    """Print the time of each part by each engine, and their ratio."""
+def compare(engines: dict[str, Any], problems: int, repeats: int, dtype: torch.dtype) -> None:
+    """Print the time of each part by each engine, their ratio, and their share of the machine's matrix rate."""
     rows = quickstart_rows(random.Random(0), problems)
     tokens = sum(len(prompt) + len(response) for prompt, response in rows)
     n_logits = sum(len(response) for _, response in rows)
     output = log_probs(engines["shared"], rows)  # with the comparison at first use, which is not timed
     ratio = output["metrics"]["row_tokens_per_packed_token"][0]
     print(f"{len(rows)} rows: {tokens} tokens, {tokens / ratio:.0f} packed; logits of {tokens} or {n_logits} tokens")
-    for name, part in (("log-probs", log_probs), ("update", update)):
+    body, head = weights(engines["verl"].module)
+    rate = matrix_rate(dtype)
+    figure("the machine's matrix rate", rate / 1e9, "GFLOP/s")
+    for name, part, passes in (("log-probs", log_probs, 1), ("update", update, 3)):
         seconds = {engine: float("inf") for engine in engines}
         for _ in range(repeats):
             for engine in engines:
                 start = time.perf_counter()
                 part(engines[engine], rows)
                 seconds[engine] = min(seconds[engine], time.perf_counter() - start)
-        times = ", ".join(f"{engine} {best:.2f} s" for engine, best in seconds.items())
-        print(f"{name}: {times}: {seconds['verl'] / seconds['shared']:.2f} times as fast")
+        print(f"{name}: " + ", ".join(f"{engine} {best:.2f} s" for engine, best in seconds.items()))
+        figure(f"{name}, shared prompts over verl's own engine", seconds["verl"] / seconds["shared"], "times as fast")
+        computed = {"verl": (tokens, tokens), "shared": (tokens / ratio, n_logits)}
+        for engine, best in seconds.items():
+            for what, (n_body, n_head) in {"all": computed[engine], "response": (n_logits, n_logits)}.items():
+                share = passes * 2 * (body * n_body + head * n_head) / best / rate
+                figure(f"{name}, {engine}, its {what} tokens", 100 * share, "% of the matrix rate")
+
+
+def weights(model: Any) -> tuple[int, int]:
+    """Number of weights in the layers' matrix products, and in the product that makes logits."""
+    matrices = {name: weight.numel() for name, weight in model.named_parameters() if weight.dim() == 2}
+    head = max(matrices.values())  # the vocabulary's; tied to the embedding, which multiplies nothing
+    return sum(n for name, n in matrices.items() if "layers." in name), head
+
+
+def matrix_rate(dtype: torch.dtype) -> float:
+    """Operations per second in a product of two large matrices."""
+    n, best = 2048, float("inf")
+    left, right = torch.randn(n, n, dtype=dtype), torch.randn(n, n, dtype=dtype)
+    for _ in range(5):
+        start = time.perf_counter()
+        left @ right
+        best = min(best, time.perf_counter() - start)
+    return 2 * n**3 / best
 
 
 def quickstart_rows(rng: random.Random, problems: int) -> list[tuple[list[int], list[int]]]:

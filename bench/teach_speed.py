@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+from figures import figure
 
 from gsr_rl.generation.generate import Ask, Job, ask_servers
 from gsr_rl.generation.journal import Journal
@@ -72,8 +73,8 @@ def measure(url: str, n: int, concurrency: int) -> None:
     # The start does not count: connections are made, modules are loaded.
     (first, _, start, cpu_start), (last, _, end, cpu_end) = marks[1], marks[-1]
     print(f"{psutil.cpu_count()} cores, load {psutil.getloadavg()[0]:.1f}; concurrency {concurrency}")
-    print(f"{(last - first) / (end - start):.0f} requests/s by the clock")
-    print(f"{(last - first) / (cpu_end - cpu_start):.0f} requests/s of the client's processor time")
+    figure("requests by the clock", (last - first) / (end - start), "requests/s")
+    figure("requests by the client's processor time", (last - first) / (cpu_end - cpu_start), "requests/s")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from figures import figure
 from verifier_mix import Sample, endless, hostile, normal
 from verifier_speed import processor_seconds
 
@@ -59,7 +60,8 @@ def main() -> None:
             f"with {what}: {together:.1f} s ({busy:.1f} s), {wrong} wrong, {shared.restarts - before} restarts",
             end="",
         )
-        print(f", {together / alone:.2f} times as long", flush=True)
+        print()
+        figure(f"time with {what}, over the time without", together / alone, "times")
 
 
 if __name__ == "__main__":

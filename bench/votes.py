@@ -7,6 +7,7 @@ import argparse
 import random
 import time
 
+from figures import figure
 from verifier_mix import answers
 
 from gsr_rl.metrics.voting import majority_score
@@ -26,7 +27,9 @@ def main() -> None:
     start = time.perf_counter()
     for candidates in sets:
         majority_score(candidates, [False] * 8)
-    print(f"{n} answers: {time.perf_counter() - start:.1f} s, {shared.questions} comparisons by sympy")
+    seconds = time.perf_counter() - start
+    print(f"{n} answers: {seconds:.1f} s, {shared.questions} comparisons by sympy")
+    figure("votes over answers in sets of 8", n / seconds, "answers/s")
 
 
 if __name__ == "__main__":
