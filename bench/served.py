@@ -1,6 +1,8 @@
 """verl's vLLM server, asked by the project's own agent loop; for bench/rollout.py."""
 
 import asyncio
+import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +22,9 @@ from data_prep.pair_sums import pair_sums
 from gsr_rl.episode import Problem
 from gsr_rl.metrics.logged import CANDIDATE, REFINEMENT
 from gsr_rl.verl_plugin.agent_loop import GsrAgentLoop, RolloutContext
+
+# verl says of each loop that it has no builder of its own for the model, which only loops of several turns need.
+logging.getLogger("verl.utils.tokenizer.continuous_token_wiring").setLevel(logging.ERROR)
 
 
 @dataclass
@@ -145,6 +150,7 @@ def served(config: DictConfig, prompts: int) -> Iterator[Rollout]:
     class Seat:
         """Where a trainer's worker would sit. verl asks it for its node and device, and puts the server there."""
 
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else other processes go before verl's, not before vLLM's
     own = config.ray_kwargs.ray_init
     ray.init(
         **OmegaConf.to_container(
