@@ -50,6 +50,9 @@ def benches() -> dict[str, Bench]:
         "overlap": Bench(("overlap.py",), 2, "decontamination"),
         "teacher": Bench(("teach_speed.py",), 2, "the client of teachers and servers"),
         "shared": Bench(("shared_prefix.py", "--dtype", dtype), 6, "a GRPO step's log-probs and update"),
+        "rollout": Bench(
+            ("rollout.py",), 12, "the rollout inside verl, vLLM's offline engine, a barrier"
+        ),
         "eval": Bench(("eval_throughput.py", "--problems", "32"), 8, "`gsr-rl eval` and vLLM's offline engine"),
     }
 
