@@ -172,13 +172,18 @@ class Measured:
     parts: dict[str, Part]
     grown: dict[str, float]
 
+    @property
+    def bytes_a_row(self) -> float:
+        """Of all processes together."""
+        return sum(self.grown.values()) / self.rows
+
     def by_row(self) -> dict[str, float]:
         """Name and unit -> what is compared between sizes. A ratio of 1 means that it grows linearly."""
         costs = {
             f"processor time of {name}, ms a row": 1e3 * sum(part.processor.values()) / self.rows
             for name, part in self.parts.items()
         }
-        return costs | {"memory, kB a row": sum(self.grown.values()) / self.rows / 1e3}
+        return costs | {"memory, kB a row": self.bytes_a_row / 1e3}
 
 
 def took(start: Part, end: Part, ended: float | None = None) -> Part:
@@ -260,7 +265,7 @@ def compare(plane: ControlPlane, sizes: list[int]) -> None:
     """Measure sizes as long as they fit, and give each one's figures, and their ratios to those of the first."""
     measured: list[Measured] = []
     for rows in sizes:
-        if measured and not fits(rows, measured[-1].grown / measured[-1].rows):
+        if measured and not fits(rows, measured[-1].bytes_a_row):
             break
         measured.append(plane.measure(rows))
         for name, part in measured[-1].parts.items():
