@@ -176,7 +176,7 @@ class GsrTrainer(PPOTrainerSync):
         keep = [i for i, tag in enumerate(batch.tags) if tag["stage"] in trained]
         if not keep:
             raise NoTrainableRows(batch)
-        dropped = [key for i, key in enumerate(batch.keys) if i not in set(keep)]
+        dropped = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if tag["stage"] not in trained]
         if dropped:
             tq.kv_clear(keys=dropped, partition_id=batch.partition_id)
         batch = super()._balance_batch(select_rows(batch, keep), metrics, **kwargs)
