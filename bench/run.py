@@ -49,6 +49,7 @@ def benches() -> dict[str, Bench]:
         "metrics": Bench(("metrics_speed.py",), 2, "`gsr-rl metrics` on 20,000 responses"),
         "overlap": Bench(("overlap.py",), 2, "decontamination"),
         "teacher": Bench(("teach_speed.py",), 2, "the client of teachers and servers"),
+        "control": Bench(("control_plane.py", "--rows", "64", "512", "4096"), 8, "loops, rewards and queue, no model"),
         "shared": Bench(("shared_prefix.py", "--dtype", dtype), 6, "a GRPO step's log-probs and update"),
         "rollout": Bench(
             ("rollout.py",), 12, "the rollout inside verl, vLLM's offline engine, a barrier"

@@ -1,6 +1,5 @@
 """From the rows that the worker writes, through a real TransferQueue, to verl's own advantage and batch steps."""
 
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +9,6 @@ import transfer_queue as tq
 from queued import advantages, lengths_of, make_trainer, read, store, stored, together, update
 from stub_engine import make_training_worker
 from tensordict import TensorDict
-from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils import tensordict_utils as tu
 
 from gsr_rl.metrics.logged import SKIPPED
@@ -180,21 +177,3 @@ def test_rows_stay_where_another_loss_looks_at_them(tokenizer: Any, more: dict[s
     trainer = make_trainer(tokenizer, mini_batches=2)
     data, _ = update(trainer, trainer._balance_batch(store(tokenizer, [1, 1, 1, 1], [1, 0]), {}), **more)
     assert sorted(lengths_of(data)) == [2, 3, 4, 5, 6, 7]
-
-
-def test_our_part_of_balancing_grows_with_the_rows_and_not_with_their_square(
-    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(PPOTrainerSync, "_balance_batch", lambda self, batch, metrics: batch)
-    flags = dict.fromkeys(("correct", "cut_off", "no_answer", "reward_failed"), False)
-    tag = {"reward": 0.0, "response_len": 5, "prompt_len": 3, "seq_len": 8} | flags
-    n = 16_384
-    batch = KVBatchMeta(
-        keys=[f"many{i // 8}_{i % 8}_0" for i in range(n)],
-        tags=[tag | {"stage": "candidate" if i % 8 < 4 else "refinement"} for i in range(n)],
-        partition_id="train",
-        extra_info={},
-    )
-    start = time.process_time()
-    assert len(make_trainer(tokenizer)._balance_batch(batch, {})) == n
-    assert time.process_time() - start < 2.0  # 0.1 s; a set of all rows for each row takes 5 s and more
