@@ -51,9 +51,7 @@ def benches() -> dict[str, Bench]:
         "teacher": Bench(("teach_speed.py",), 2, "the client of teachers and servers"),
         "control": Bench(("control_plane.py", "--rows", "64", "512", "4096"), 8, "loops, rewards and queue, no model"),
         "shared": Bench(("shared_prefix.py", "--dtype", dtype), 6, "a GRPO step's log-probs and update"),
-        "rollout": Bench(
-            ("rollout.py",), 12, "the rollout inside verl, vLLM's offline engine, a barrier"
-        ),
+        "rollout": Bench(("rollout.py",), 12, "the rollout inside verl, vLLM's offline engine, a barrier"),
         "eval": Bench(("eval_throughput.py", "--problems", "32"), 8, "`gsr-rl eval` and vLLM's offline engine"),
     }
 
