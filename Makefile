@@ -24,7 +24,7 @@ quickstart: setup  ## the whole chain with a small model on the CPU, into output
 test: lint  ## lint, then all tests
 	$(BIN)/python -m pytest
 
-bench: setup  ## what is measured: ratios side by side, into bench/results; with nothing beside it
+bench: setup  ## measures ratios side by side, into bench/results; stop other work first
 	$(BIN)/python bench/run.py
 
 lint: setup  ## style, types, imports, and the length of files and functions

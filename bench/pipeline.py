@@ -1,4 +1,4 @@
-"""Pipelined stages against a barrier between them, with long-tailed lengths; for bench/rollout.py."""
+"""Pipelined stages against a barrier between them, with long-tailed lengths; for bench/rollout_speed.py."""
 
 import math
 import random

@@ -24,7 +24,7 @@ import psutil
 
 from gsr_rl.errors import UsageError
 from gsr_rl.files import replacing
-from gsr_rl.settings.cpu_dtype import fast_dtype
+from gsr_rl.settings.cpu_dtype import fast_dtype, processor
 
 BENCH = Path(__file__).parent
 DEADLINE_S = 3600.0
@@ -51,20 +51,21 @@ def benches() -> dict[str, Bench]:
         "teacher": Bench(("teach_speed.py",), 2, "the client of teachers and servers"),
         "control": Bench(("control_plane.py", "--rows", "64", "512", "4096"), 8, "loops, rewards and queue, no model"),
         "shared": Bench(("shared_prefix.py", "--dtype", dtype), 6, "a GRPO step's log-probs and update"),
-        "rollout": Bench(("rollout.py",), 12, "the rollout inside verl, vLLM's offline engine, a barrier"),
+        "rollout": Bench(("rollout_speed.py",), 12, "the rollout inside verl, vLLM's offline engine, a barrier"),
         "eval": Bench(("eval_throughput.py", "--problems", "32"), 8, "`gsr-rl eval` and vLLM's offline engine"),
     }
 
 
 def main() -> int:
+    made = benches()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=list(benches()), metavar="NAME")
+    parser.add_argument("--only", nargs="+", choices=list(made), metavar="NAME")
     parser.add_argument("--results", type=Path, default=BENCH / "results")
     options = parser.parse_args()
-    names = options.only or list(benches())
+    chosen = {name: made[name] for name in options.only or made}
     try:
-        check_memory(names)
-        run_all(names, options.results)
+        check_memory(chosen)
+        run_all(chosen, options.results)
     except UsageError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -74,26 +75,29 @@ def main() -> int:
     return 0
 
 
-def check_memory(names: list[str]) -> None:
+def check_memory(chosen: dict[str, Bench]) -> None:
     """Refuse, before the first bench, what the machine's free memory cannot hold."""
     free = psutil.virtual_memory().available / 2**30
-    for name in names:
-        if (needed := benches()[name].gigabytes) > free:
-            raise UsageError(f"{name}: needs {needed:g} GiB of memory, {free:.1f} are free; leave it out with --only")
+    for name, bench in chosen.items():
+        if bench.gigabytes > free:
+            raise UsageError(
+                f"{name}: needs {bench.gigabytes:g} GiB of memory, {free:.1f} are free; leave it out with --only"
+            )
 
 
-def run_all(names: list[str], folder: Path) -> None:
-    """Run the benches that have no figures yet, and write results and table after each."""
-    path = folder / f"{date.today()}-{commit()}.json"
+def run_all(chosen: dict[str, Bench], folder: Path) -> None:
+    """Run the benches that have no figures of this commit yet, and write results and table after each."""
+    path = max(folder.glob(f"*-{commit()}.json"), default=folder / f"{date.today()}-{commit()}.json")
     results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"machine": machine(), "figures": {}}
-    for number, name in enumerate(names, 1):
+    for number, (name, bench) in enumerate(chosen.items(), 1):
+        head = f"bench {number} of {len(chosen)}: {name}"
         if name in results["figures"]:
-            print(f"bench {number} of {len(names)}: {name}: in {path} already", flush=True)
+            print(f"{head}: in {path} already", flush=True)
             continue
-        print(f"bench {number} of {len(names)}: {name}: {benches()[name].what}", flush=True)
+        print(f"{head}: {bench.what}", flush=True)
         start = time.monotonic()
-        results["figures"][name] = figures_of(benches()[name])
-        print(f"bench {number} of {len(names)}: {name}: {time.monotonic() - start:.0f} s", flush=True)
+        results["figures"][name] = figures_of(bench)
+        print(f"{head}: {time.monotonic() - start:.0f} s", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in ((path, json.dumps(results, indent=1) + "\n"), (path.with_suffix(".md"), table(results))):
             with replacing(file) as temporary:
@@ -122,12 +126,10 @@ def figures_of(bench: Bench) -> list[dict[str, Any]]:
 
 def machine() -> dict[str, Any]:
     """What the figures belong to."""
-    info = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), "unknown")
-    flags = next((line.split() for line in info if line.startswith("flags")), [])
-    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+    core, wanted = processor(), ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+    flags = [flag for flag in wanted if flag in core.get("flags", "").split()]
     return {
-        "processor": f"{model} ({', '.join(flag for flag in wanted if flag in flags)})",
+        "processor": f"{core.get('model name', 'unknown')} ({', '.join(flags)})",
         "cores": psutil.cpu_count(),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "python": platform.python_version(),

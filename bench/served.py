@@ -1,27 +1,31 @@
-"""verl's vLLM server, asked by the project's own agent loop; for bench/rollout.py."""
+"""verl's vLLM server, asked by the project's own agent loop; for bench/rollout_speed.py."""
 
 import asyncio
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))
+
 import ray
 from omegaconf import DictConfig, OmegaConf
+from rollout import make_loop
 from transformers import AutoTokenizer
-from verl.experimental.agent_loop.agent_loop import AgentLoopOutput, DictConfigWrap
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
-from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.workers.rollout.llm_server import LLMServerManager
 
 from data_prep.pair_sums import pair_sums
 from gsr_rl.episode import Problem
 from gsr_rl.metrics.logged import CANDIDATE, REFINEMENT
-from gsr_rl.verl_plugin.agent_loop import GsrAgentLoop, RolloutContext
+from gsr_rl.verl_plugin.agent_loop import RolloutContext
 
 # verl says of each loop that it has no builder of its own for the model, which only loops of several turns need.
 logging.getLogger("verl.utils.tokenizer.continuous_token_wiring").setLevel(logging.ERROR)
@@ -114,15 +118,7 @@ class Rollout:
             await replica.clear_kv_cache()
 
     async def _prompt(self, client: PromptClient, problem: Problem) -> None:
-        loop = GsrAgentLoop(
-            trainer_config=DictConfigWrap(self.config),
-            server_manager=client,
-            tokenizer=self.tokenizer,
-            processor=None,
-            dataset_cls=RLHFDataset,
-            data_config=DictConfigWrap(self.config.data),
-            tools=[],
-        )
+        loop = make_loop(self.tokenizer, client, self.config)
         rollout = self.config.actor_rollout_ref.rollout
         sampling = {key: rollout[key] for key in ("temperature", "top_p", "top_k")}
         sampling |= {"repetition_penalty": 1.0, "logprobs": rollout.calculate_log_probs}

@@ -53,6 +53,11 @@ def validation_metric(dataset: str, name: str) -> str:
     return f"gsr/val/{dataset}/{name}"
 
 
+def prompt_of(key: str) -> str:
+    """The prompt of a row of a training batch, by the row's key `{prompt}_{row}_0`."""
+    return key.split("_")[0]
+
+
 def train_metrics(keys: Sequence[str], tags: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """The `gsr/train/...` metrics of one step.
 
@@ -64,7 +69,7 @@ def train_metrics(keys: Sequence[str], tags: Sequence[Mapping[str, Any]]) -> dic
     groups: dict[str, dict[str, list[Mapping[str, Any]]]] = {stage: defaultdict(list) for stage in STAGES}
     for key, tag in zip(keys, tags, strict=True):
         if tag["stage"] in groups:
-            groups[tag["stage"]][key.split("_")[0]].append(tag)
+            groups[tag["stage"]][prompt_of(key)].append(tag)
     for stage, by_prompt in groups.items():
         rows = [tag for group in by_prompt.values() for tag in group]
         metrics[stage_metric(stage, "rows")] = len(rows)

@@ -13,7 +13,11 @@ def fast_dtype(cpuinfo: str = "/proc/cpuinfo") -> str:
     Without instructions for bfloat16, as in most laptops, torch's products are some ten times slower in it than in
     float32.
     """
+    return "bfloat16" if _BFLOAT16 & set(processor(cpuinfo).get("flags", "").split()) else "float32"
+
+
+def processor(cpuinfo: str = "/proc/cpuinfo") -> dict[str, str]:
+    """What the kernel says of the first core, by the names in the file; empty outside Linux."""
     file = Path(cpuinfo)
-    lines = file.read_text().splitlines() if file.exists() else []  # there is none outside Linux
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return "bfloat16" if _BFLOAT16 & set(flags) else "float32"
+    first = file.read_text().partition("\n\n")[0] if file.exists() else ""
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())}

@@ -11,10 +11,10 @@ _ROLLOUT = "actor_rollout_ref.rollout"
 _ACTOR = "actor_rollout_ref.actor"
 _REF = "actor_rollout_ref.ref"
 _MODEL = "actor_rollout_ref.model"
-# verl's estimators whose baseline is of the row's own group, and which need neither a critic nor fields that rows lack.
-ESTIMATORS = ("grpo", "grpo_vectorized", "rloo", "rloo_vectorized", "opo", "gpg")
 # In these, a group with equal rewards has no advantage, whatever the other groups. (gpg scales by the whole batch.)
 BY_GROUP = ("grpo", "grpo_vectorized", "rloo", "rloo_vectorized", "opo")
+# verl's estimators whose baseline is of the row's own group, and which need neither a critic nor fields that rows lack.
+ESTIMATORS = (*BY_GROUP, "gpg")
 WHITENS_BOTH_STAGES = "reinforce_plus_plus"
 # verl's losses, and its ways to sum them up, that divide by the stage's own tokens or rows. In others λ would be lost.
 LOSS_MODES = ("vanilla", "dppo_tv", "dppo_kl", "gspo", "sapo", "gpg", "clip_cov", "kl_cov", "dro", "cispo")

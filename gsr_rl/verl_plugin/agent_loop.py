@@ -45,6 +45,7 @@ class Sample:
     Args:
         output: verl's row of the response. The judge writes the reward and the judged `Response` into it.
         text: the decoded response.
+        cut_off: whether the token limit, or an abort, ended it.
         in_thought: whether the token limit cut it off within its thought, so that it has no answer.
         n_tokens: generated tokens.
     """
@@ -135,8 +136,10 @@ class GsrAgentLoop(AgentLoopBase):
     async def _is_refined(self, candidates: list[Judging], context: RolloutContext, key: tuple[Any, ...]) -> bool:
         """Whether the candidate set is refined: in validation every set, in training those of `gsr.selection`."""
         gsr = self.gsr
-        if context.validate or gsr.training_m == 0:
-            return context.validate
+        if context.validate:
+            return True
+        if gsr.training_m == 0:
+            return False
         if gsr.selection == "all":
             return True  # without waiting for verdicts
         responses: list[Response] = [output.extra_fields["response"] for output in await _judged(candidates)]

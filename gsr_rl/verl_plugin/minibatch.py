@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from gsr_rl.metrics.logged import STAGES
+from gsr_rl.metrics.logged import STAGES, prompt_of
 
 Totals = tuple[tuple[float, float], ...]
 
@@ -40,7 +40,7 @@ def may_have_advantage(keys: Sequence[str], tags: Sequence[dict[str, Any]]) -> l
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for i, (key, tag) in enumerate(zip(keys, tags, strict=True)):
         if not tag.get("is_padding"):
-            groups[key.split("_")[0], tag["stage"]].append(i)
+            groups[prompt_of(key), tag["stage"]].append(i)
     flags = [False] * len(keys)
     for group in groups.values():
         rewards = {tags[i]["reward"] for i in group}
@@ -103,7 +103,7 @@ def deal_rows(keys: Sequence[str], tags: Sequence[dict[str, Any]], ranks: int, m
     groups: dict[tuple[bool, str], dict[str, list[int]]] = {}  # by kind of row, then by prompt
     for i, tag in enumerate(tags):
         kind = groups.setdefault((bool(tag.get("is_padding")), str(tag["stage"])), {})
-        kind.setdefault(keys[i].split("_")[0], []).append(i)
+        kind.setdefault(prompt_of(keys[i]), []).append(i)
     # The cells are in order of ranks, and within a rank in order of mini-batches.
     cells: list[list[int]] = [[] for _ in range(ranks * mini_batches)]
     dealt = 0

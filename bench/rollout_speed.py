@@ -1,7 +1,7 @@
 """The rollout of training, side by side in one run: against vLLM's offline engine, and against a barrier.
 
-    python bench/rollout.py [--recipe quickstart_cpu] [--model FOLDER] [--prompts 16] [--k 4] [--m 4] [--rounds 2]
-                            [key=value ...]
+    python bench/rollout_speed.py [--recipe quickstart_cpu] [--model FOLDER] [--prompts 16] [--k 4] [--m 4]
+                                  [--rounds 2] [key=value ...]
 
 verl's own vLLM server is started in Ray with the recipe's settings, and `GsrAgentLoop` asks it through verl's client
 for all prompts at once. The verdicts are given at once and are always "wrong", so that every set is refined and no
